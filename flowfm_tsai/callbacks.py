@@ -4,15 +4,17 @@
 
 # %% auto #0
 __all__ = ['transform_batch', 'batch_affine', 'training_windows', 'fit_normalisation', 'pretrain_splitter', 'VelocityLoss',
-           'PretextCallback', 'CFMCallback', 'DGSCallback', 'EMACallback']
+           'PretextCallback', 'CFMCallback', 'DGSCallback', 'EMACallback', 'ResumeCallback']
 
-# %% ../nbs/api/20_callbacks.ipynb #acaccc9a
-from typing import Callable as Fn, Optional
+# %% ../nbs/api/20_callbacks.ipynb #1939c6ed
+from pathlib import Path
+from typing import Callable as Fn, Optional, Union
+import numpy as np
 import torch
 from torch import nn, Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
-from fastcore.basics import store_attr
-from fastai.callback.core import Callback, CancelBatchException
+from fastai.callback.core import Callback, CancelEpochException
+from fastai.learner import SkipToEpoch
 from fastai.torch_core import params
 from .core import *
 from .paths import *
@@ -209,3 +211,42 @@ class EMACallback(Callback):
     def after_fit(self):
         if getattr(self, 'ema', None): self.swap()
         self.ema = self.params = None
+
+# %% ../nbs/api/20_callbacks.ipynb #812664ef
+def _plain_numbers(o):
+    "Turn NumPy scalars (the schedules make them) into Python's, so that no pickled code is needed to load a state."
+    if isinstance(o, dict): return {k: _plain_numbers(v) for k, v in o.items()}
+    if isinstance(o, (list, tuple)): return type(o)(_plain_numbers(v) for v in o)
+    return o.item() if isinstance(o, np.generic) else o
+
+class ResumeCallback(Callback):
+    "Save model and optimiser after each epoch; a later fit with the same number of epochs goes on from there."
+    order = SkipToEpoch.order
+    def __init__(self,
+        file:Union[str, Path], # Where to keep the state of training
+    ): self.file = Path(file)
+
+    @property
+    def averages(self): return [cb for cb in self.learn.cbs if isinstance(cb, EMACallback)]
+
+    def before_fit(self):
+        self.run, self.start = not hasattr(self, 'lr_finder') and not hasattr(self, 'gather_preds'), 0
+        if not self.run or not self.file.exists(): return
+        state = torch.load(self.file, map_location='cpu', weights_only=True)
+        if state['n_epoch'] != self.n_epoch: raise ValueError(f"{self.file} was left by a training of {state['n_epoch']} epochs, and this one has {self.n_epoch}: pass the same number, or delete the file")
+        self.learn.model.load_state_dict(state['model'])
+        self.opt.load_state_dict(state['opt'])
+        for cb, (steps, ema) in zip(self.averages, state['ema']): cb.steps, cb.ema = steps, [e.to(p) for e, p in zip(ema, cb.params)]
+        self.start = state['epoch'] + 1
+
+    def before_epoch(self):
+        if self.epoch < self.start: raise CancelEpochException
+
+    def after_epoch(self):
+        if self.epoch < self.start: return
+        state = dict(epoch=self.epoch, n_epoch=self.n_epoch, model=self.model.state_dict(), opt=_plain_numbers(self.opt.state_dict()),
+                     ema=[(cb.steps, cb.ema) for cb in self.averages])
+        write_whole(self.file, lambda p: torch.save(state, p))
+
+    def after_fit(self):
+        if self.epoch == self.n_epoch-1: self.file.unlink(missing_ok=True)

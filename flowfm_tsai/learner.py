@@ -6,7 +6,7 @@
 __all__ = ['adamw', 'JointLearner', 'dls_stage', 'find_pretrained', 'load_weights', 'create_joint_model', 'joint_learner',
            'flowfm_learner']
 
-# %% ../nbs/api/30_learner.ipynb #8523a84c
+# %% ../nbs/api/30_learner.ipynb #348d1f84
 import warnings
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn, Tensor
 from fastcore.basics import store_attr
+from fastcore.foundation import L
 from fastcore.meta import delegates
 from fastai.callback.core import Callback
 import fastai.callback.schedule
@@ -91,7 +92,7 @@ class JointLearner(Learner):
         real = plain(dl.dataset[torch.randperm(len(dl.dataset), generator=make_generator(seed))[:n].tolist()][0]).float()
         return plot_signals({'real': real, 'generated': self.generate(n, seed=seed, seq_len=real.shape[-1])}, **kwargs)
 
-# %% ../nbs/api/30_learner.ipynb #87dfb087
+# %% ../nbs/api/30_learner.ipynb #d0924ff7
 adamw = partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True))
 
 def dls_stage(
@@ -185,7 +186,7 @@ def joint_learner(
     model = create_joint_model(dls, arch, stage, source, **config)
     kw = dict(opt_func=opt_func, lr=lr, train_bn=False, **(learner_kwargs or {}))
     if stage == 'pretrain':
-        learn = JointLearner(dls, model, loss_func=VelocityLoss(), cbs=[pretext, DGSCallback(p), *(cbs or [])], metrics=metrics, **kw)
+        learn = JointLearner(dls, model, loss_func=VelocityLoss(), cbs=[pretext, DGSCallback(p), *L(cbs)], metrics=metrics, **kw)
     else:
         model.velocity.requires_grad_(False) # takes no part
         if loss_func is None: loss_func = getattr(dls, 'loss_func', None) or getattr(dls.train_ds, 'loss_func', None) or MSELossFlat()

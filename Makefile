@@ -1,0 +1,42 @@
+# make demo: the main job on real data.  make test: the tests.  make docs: the site, in docs/_site.
+# Each makes .venv if it is missing and installs what it needs. PYTHON=python3.12 chooses the Python.
+PYTHON ?= python3
+BIN := .venv/bin
+# On a CPU, glibc hands freed memory back and asks for it again at every training step; keeping it is a third faster.
+RUN := MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_MMAP_MAX_=0 MPLBACKEND=agg
+
+.PHONY: demo test docs bench prepare clean
+demo: .venv/.demo
+	$(RUN) $(BIN)/flowfm demo $(ARGS)
+
+test: .venv/.dev
+	$(RUN) $(BIN)/nbdev_test --path nbs --n_workers 2 --do_print
+	$(RUN) $(BIN)/python -m pytest -q tests
+
+docs: .venv/.dev
+	$(RUN) $(BIN)/python docs/build.py $(ARGS)
+
+bench: .venv/.demo
+	$(RUN) $(BIN)/flowfm bench $(ARGS)
+
+# After editing notebooks: the package, the README, and notebooks without outputs.
+prepare: .venv/.dev
+	$(BIN)/nbdev_export
+	$(BIN)/nbdev_clean
+	$(BIN)/python docs/build.py --readme
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 10) <= sys.version_info[:2] <= (3, 12) else f"Python 3.10 to 3.12 is needed, this is {sys.version.split()[0]}: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --upgrade pip
+
+.venv/.demo: settings.ini setup.py | .venv/bin/python
+	$(BIN)/python -m pip install -e '.[demo]'
+	touch $@
+
+.venv/.dev: settings.ini setup.py | .venv/bin/python
+	$(BIN)/python -m pip install -e '.[demo,docs,dev]'
+	touch $@ .venv/.demo
+
+clean:
+	rm -rf .venv docs/_build docs/_site _proc build *.egg-info

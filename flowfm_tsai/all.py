@@ -1,0 +1,13 @@
+"""`from flowfm_tsai.all import *`: what is typed in a notebook, with our models known to tsai by name."""
+# Written by hand, as in fastai: a generated module has an `__all__` of its own symbols, and this one has none of its own.
+from .models import *
+from .paths import *
+from .sampling import *
+from .callbacks import *
+from .pretrained import *
+from .learner import *
+from .transfer import *
+from .plots import *
+from .har import *
+
+register()
