@@ -10,7 +10,7 @@ demo: .venv/.demo
 	$(RUN) $(BIN)/flowfm demo $(ARGS)
 
 test: .venv/.dev
-	$(RUN) $(BIN)/nbdev_test --path nbs --n_workers 2 --do_print
+	$(RUN) OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --n_workers 2 --do_print
 	$(RUN) $(BIN)/python -m pytest -q tests
 
 docs: .venv/.dev
@@ -22,7 +22,7 @@ bench: .venv/.demo
 # After editing notebooks: the package, the README, and notebooks without outputs.
 prepare: .venv/.dev
 	$(BIN)/nbdev_export
-	$(BIN)/nbdev_clean
+	$(BIN)/nbdev_clean --clear_all
 	$(BIN)/python docs/build.py --readme
 
 .venv/bin/python:

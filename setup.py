@@ -20,5 +20,5 @@ setup(name=cfg['lib_name'], version=cfg['version'], description=cfg['description
       python_requires=f">={cfg['min_python']},<3.13", install_requires=requirements('requirements'),
       extras_require=extras, entry_points=dict(console_scripts=requirements('console_scripts'),
       nbdev=[f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]), zip_safe=False,
-      classifiers=['License :: OSI Approved :: Apache Software License', 'Natural Language :: English',
+      classifiers=['Natural Language :: English',
                    *[f'Programming Language :: Python :: 3.{v}' for v in (10, 11, 12)]])

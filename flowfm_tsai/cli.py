@@ -11,9 +11,13 @@ from typing import Callable, Optional, Union, get_args, get_origin
 from fastcore.docments import docments
 from . import __version__
 
-# %% ../nbs/api/70_cli.ipynb #cd6c6d91
+# %% ../nbs/api/70_cli.ipynb #6708b87e
 COMMANDS = {'demo': ('flowfm_tsai.demo', 'demo', 'pretrain, transfer and generate on real smartwatch recordings'),
-            'bench': ('flowfm_tsai.bench', 'bench', 'measure what the training loop adds to a bare PyTorch step')}
+            'pretrain': ('flowfm_tsai.recipes', 'pretrain', 'pretrain on the windows of a file, without labels'),
+            'probe': ('flowfm_tsai.recipes', 'probe', 'score pretrained representations with simple classifiers'),
+            'finetune': ('flowfm_tsai.recipes', 'finetune', 'fine-tune a classifier on the labelled windows of a file'),
+            'generate': ('flowfm_tsai.recipes', 'generate', 'generate signals from pretrained weights'),
+            'bench loop': ('flowfm_tsai.bench', 'bench', 'measure what the training loop adds to a bare PyTorch step')}
 
 def add_options(
     parser:argparse.ArgumentParser, # Gets the options
@@ -35,14 +39,17 @@ def main(
     argv = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(prog='flowfm', description='Self-supervised pretraining by flow matching, fine-tuning and generation of time series.')
     parser.add_argument('--version', action='version', version=f'flowfm_tsai {__version__}')
-    sub = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
+    groups = {(): parser.add_subparsers(required=True, metavar='COMMAND')}
     for name, (module, attr, text) in COMMANDS.items():
-        chosen = sub.add_parser(name, help=text, description=text.capitalize() + '.')
-        if name in argv[:1]:
+        *group, last = name.split()
+        if (group := tuple(group)) not in groups:
+            groups[group] = groups[()].add_parser(*group, help=f'measurements: see flowfm {" ".join(group)} --help').add_subparsers(required=True, metavar='WHAT')
+        command = groups[group].add_parser(last, help=text, description=text.capitalize() + '.')
+        if argv[:len(group)+1] == [*group, last]:
             func = getattr(importlib.import_module(module), attr)
-            add_options(chosen, func)
+            add_options(command, func)
     args = vars(parser.parse_args(argv))
-    try: func(**{k: v for k, v in args.items() if k != 'command'})
+    try: func(**args)
     except (ValueError, TypeError, OSError, RuntimeError) as e:
         print(f'flowfm: error: {e}', file=sys.stderr)
         return 2

@@ -14,12 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# %% ../nbs/api/00_core.ipynb #be0a6b54
+# %% ../nbs/api/00_core.ipynb #26b409ef
 def plain(
     x, # A tensor of any subclass, a NumPy array, or anything `np.asarray` takes
 ) -> Tensor: # The same values as a plain float `torch.Tensor`, without a copy where none is needed
     "Strip the tensor subclass off `x` and make it floating point."
-    if not isinstance(x, Tensor): x = torch.from_numpy(np.ascontiguousarray(x))
+    if not isinstance(x, Tensor):
+        x = np.ascontiguousarray(x)
+        x = torch.from_numpy(x if x.flags.writeable else x.copy()) # a read-only memmap can't be shared
     x = x.as_subclass(Tensor)
     return x if x.is_floating_point() else x.float()
 

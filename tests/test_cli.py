@@ -1,0 +1,74 @@
+"The command line as a shell starts it."
+import os, subprocess, sys, time
+from pathlib import Path
+import numpy as np
+import pytest
+
+FLOWFM = Path(sys.executable).with_name('flowfm')
+
+def flowfm(*args, cwd, ok=True):
+    r = subprocess.run([FLOWFM, *map(str, args)], cwd=cwd, capture_output=True, text=True, timeout=600)
+    assert (r.returncode == 0) == ok, r.stderr[-3000:]
+    assert ok or 'Traceback' not in r.stderr, r.stderr
+    return r.stdout + r.stderr
+
+def test_help_imports_no_torch(tmp_path):
+    code = "import sys; from flowfm_tsai.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, cwd=tmp_path)
+
+def test_pretrain_finetune_generate(waves, tmp_path):
+    X, y = waves
+    np.savez(tmp_path/'waves.npz', X=X, y=y, pid=np.arange(160)//16)
+    flowfm('pretrain', '--data', 'waves.npz', '--epochs', 2, '--patch-size', 12, cwd=tmp_path)
+    assert 'linear probe' in flowfm('probe', '--data', 'waves.npz', '--weights', 'pretrained', cwd=tmp_path)
+    assert 'fine-tuned' in flowfm('finetune', '--data', 'waves.npz', '--weights', 'pretrained', '--epochs', 1, '--freeze-epochs', 1, cwd=tmp_path)
+    assert 'NFE 7' in flowfm('generate', '--weights', 'pretrained', '--n', 5, '--method', 'euler', '--steps', 7, '--seed', 0, cwd=tmp_path)
+    assert np.load(tmp_path/'generated.npz')['X'].shape == (5, 2, 60)
+    flowfm('generate', '--weights', 'pretrained', '--n', 5, '--method', 'euler', '--steps', 7, '--seed', 0, '--out', 'again.npz', cwd=tmp_path)
+    np.testing.assert_array_equal(np.load(tmp_path/'generated.npz')['X'], np.load(tmp_path/'again.npz')['X'])
+
+@pytest.mark.parametrize('args, says', [
+    (('generate', '--weights', 'nowhere'), 'no checkpoint in'),
+    (('pretrain', '--data', 'nowhere.npz'), 'no file'),
+    (('pretrain', '--data', 'short.npz'), 'patch'),
+    (('pretrain', '--data', 'short.npz', '--size', 'huge'), "choose one of 'tiny'"),
+    (('pretrain', '--data', 'short.npz', '--p', '1.5'), 'p=1.5'),
+    (('pretrain', '--data', 'short.npz', '--out', 'short.npz'), 'choose another one'),
+    (('demo', '--folds', '0'), 'folds=0'),
+    (('probe', '--data', 'short.npz'), '--weights')])
+def test_bad_input(args, says, tmp_path):
+    np.savez(tmp_path/'short.npz', X=np.random.randn(20, 2, 5))
+    before = (tmp_path/'short.npz').read_bytes()
+    assert says in flowfm(*args, cwd=tmp_path, ok=False)
+    assert (tmp_path/'short.npz').read_bytes() == before
+    assert not list(tmp_path.rglob('*.safetensors'))
+
+def test_interrupted_pretraining_goes_on(waves, tmp_path):
+    np.savez(tmp_path/'waves.npz', X=np.repeat(waves[0], 4, 0))
+    args = [FLOWFM, 'pretrain', '--data', 'waves.npz', '--epochs', '40', '--patch-size', '12', '--bs', '32']
+    p = subprocess.Popen(args, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    state = tmp_path/'pretrained/training.pt'
+    for _ in range(1200):
+        if state.exists() or p.poll() is not None: break
+        time.sleep(.1)
+    p.send_signal(2) # ctrl-c
+    out, _ = p.communicate(timeout=120)
+    assert p.returncode == 130 and 'goes on from the last whole epoch' in out, out[-2000:]
+    assert state.exists() and not (tmp_path/'pretrained/model.safetensors').exists()
+    import torch
+    start = torch.load(state, weights_only=True)['epoch'] + 1
+    flowfm(*args[1:], cwd=tmp_path)
+    assert 0 < start < 40 and not state.exists() and (tmp_path/'pretrained/model.safetensors').exists()
+
+def test_demo(tmp_path):
+    "The demo on seglearn's recordings, trained far too little: every file is there, and a second run goes on from the first."
+    pytest.importorskip('seglearn', reason="the package seglearn brings the recordings: pip install 'flowfm_tsai[demo]'")
+    args = ('demo', '--pretrain-epochs', 1, '--epochs', 4, '--overlap', 0, '--patch-size', 50, '--steps', 2)
+    out = flowfm(*args, cwd=tmp_path)
+    assert all(row in out for row in ('random forest', 'linear probe', 'fine-tuned', 'from scratch', 'unseen subjects'))
+    made = {f.name for f in (tmp_path/'demo').iterdir()}
+    assert {'tsne.png', 'confusion.png', 'generated_acceleration.png', 'generated_rotation.png', 'table.md', 'settings.json'} <= made
+    assert all((tmp_path/'demo'/f).read_bytes()[:4] == b'\x89PNG' for f in made if f.endswith('.png'))
+    again = flowfm(*args, cwd=tmp_path)
+    assert 'pretraining on' not in again and '| fine-tuned |' in again
+    assert 'other settings' in flowfm(*args, '--seed', 1, cwd=tmp_path, ok=False)

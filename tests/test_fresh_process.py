@@ -1,0 +1,103 @@
+"What is saved in one process is the same in another."
+import json
+import numpy as np
+import torch
+import pytest
+from tsai.data.core import get_ts_dls, TSClassification
+from tsai.data.preprocessing import TSStandardize
+from flowfm_tsai.all import *
+
+SMALL = dict(dim=32, depth=2, n_heads=2, patch_size=6)
+
+@pytest.fixture(scope='module')
+def pretrained(waves):
+    X, _ = waves
+    learn = flowfm_learner(get_ts_dls(X, splits=(list(range(120)), list(range(120, 160))), bs=40, batch_tfms=TSStandardize(by_var=True)), pretrained=False, seed=0, **SMALL)
+    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(3, 1e-3)
+    return learn
+
+def test_save_pretrained(pretrained, waves, fresh, tmp_path):
+    X, _ = waves
+    pretrained.save_pretrained(tmp_path/'wave')
+    np.save(tmp_path/'X.npy', X[:8])
+    fresh("""
+import sys, numpy as np
+from flowfm_tsai.pretrained import from_pretrained
+import torch
+m = from_pretrained('wave')
+X = np.load('X.npy')
+with torch.no_grad(): np.savez('out.npz', Z=m.encode(torch.from_numpy(X)), g=m.generate(4, seed=3), v=m.generate(like=X, seed=3, guidance_scale=2.))
+""")
+    out = np.load(tmp_path/'out.npz')
+    here = from_pretrained(tmp_path/'wave')
+    # the same checkpoint in this process: identical; the learner that it came from: equal up to the folding of units
+    with torch.no_grad(): np.testing.assert_array_equal(out['Z'], here.encode(torch.from_numpy(X[:8])))
+    np.testing.assert_array_equal(out['g'], here.generate(4, seed=3))
+    np.testing.assert_allclose(out['Z'], pretrained.get_embeddings(X[:8]), atol=1e-4)
+    np.testing.assert_allclose(out['g'], pretrained.generate(4, seed=3), atol=1e-3)
+    np.testing.assert_allclose(out['v'], pretrained.generate(like=X[:8], seed=3, guidance_scale=2.), atol=1e-3)
+
+def test_identical_without_transforms(waves, fresh, tmp_path):
+    X, _ = waves
+    learn = flowfm_learner(get_ts_dls(X, bs=40), pretrained=False, seed=0, **SMALL)
+    with learn.no_bar(), learn.no_logging(): learn.fit(1)
+    learn.save_pretrained(tmp_path/'wave')
+    np.save(tmp_path/'X.npy', X[:8])
+    fresh("""
+import numpy as np
+from tsai.basics import *
+from flowfm_tsai.all import *
+X = np.load('X.npy')
+learn = flowfm_learner(get_ts_dls(X, bs=4), pretrained='wave')
+np.savez('out.npz', Z=learn.get_embeddings(X), g=learn.generate(4, seed=3))
+""")
+    out = np.load(tmp_path/'out.npz')
+    np.testing.assert_array_equal(out['Z'], learn.get_embeddings(X[:8]))
+    np.testing.assert_array_equal(out['g'], learn.generate(4, seed=3))
+
+@pytest.mark.parametrize('stage', ['pretrain', 'downstream'])
+def test_export(pretrained, waves, fresh, tmp_path, stage):
+    X, y = waves
+    learn = pretrained
+    if stage == 'downstream':
+        learn = flowfm_learner(get_ts_dls(X, y, splits=(list(range(120)), list(range(120, 160))), tfms=[None, TSClassification()], bs=40), pretrained=pretrained)
+        with learn.no_bar(), learn.no_logging(): learn.fine_tune(1, freeze_epochs=1)
+    learn.export((tmp_path/'learner.pkl').absolute())
+    np.save(tmp_path/'X.npy', X[:8])
+    fresh(f"""
+import numpy as np
+from fastai.learner import load_learner
+learn = load_learner('learner.pkl')
+X = np.load('X.npy')
+out = dict(Z=learn.get_embeddings(X), p=learn.get_X_preds(X)[0])
+if {stage!r} == 'pretrain': out['g'] = learn.generate(4, seed=3)
+np.savez('out.npz', **out)
+""")
+    out = np.load(tmp_path/'out.npz')
+    np.testing.assert_array_equal(out['Z'], learn.get_embeddings(X[:8]))
+    np.testing.assert_array_equal(out['p'], learn.get_X_preds(X[:8])[0])
+    if stage == 'pretrain': np.testing.assert_array_equal(out['g'], learn.generate(4, seed=3))
+
+def test_hub_cache(pretrained, waves, fresh, tmp_path, monkeypatch):
+    "A Hub id is found in the cache that huggingface_hub keeps; unknown and offline, the error names both places."
+    pytest.importorskip('huggingface_hub')
+    snapshot = tmp_path/'hub/models--someone--wave/snapshots/abc'
+    pretrained.save_pretrained(snapshot)
+    refs = tmp_path/'hub/models--someone--wave/refs'
+    refs.mkdir(); (refs/'main').write_text('abc')
+    out = fresh(f"""
+import os
+os.environ.update(HF_HUB_OFFLINE='1', HF_HUB_CACHE={str(tmp_path/'hub')!r})
+from flowfm_tsai.pretrained import from_pretrained
+print(from_pretrained('someone/wave').generate(2, seed=0).shape)
+try: from_pretrained('someone/other')
+except FileNotFoundError as e: print(e)
+""")
+    assert '[2, 2, 60]' in out and "there is no folder 'someone/other', and the Hugging Face Hub didn't give it" in out
+
+def test_nothing_is_pickled(pretrained, tmp_path):
+    folder = pretrained.save_pretrained(tmp_path/'wave')
+    assert sorted(f.name for f in folder.iterdir()) == ['config.json', 'model.safetensors']
+    json.loads((folder/'config.json').read_text())
+    raw = (folder/'model.safetensors').read_bytes()
+    assert json.loads(raw[8:8+int.from_bytes(raw[:8], 'little')])['__metadata__'] == {'format': 'pt'}
