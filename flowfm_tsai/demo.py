@@ -20,7 +20,7 @@ from .plots import *
 from .pretrained import *
 from .transfer import *
 
-# %% ../nbs/api/60_demo.ipynb #89ce1e90
+# %% ../nbs/api/60_demo.ipynb #6f3e793f
 def _say(*args): print(*args, flush=True)
 
 def _timed(learn, fit, *args, **kwargs):
@@ -33,10 +33,10 @@ def pretrain_fold(
     X, # (N, C, L) windows, all for training
     folder:Path, # Where the weights go; those found there are used as they are
     size:str='tiny', # Size of the networks
-    patch_size:int=20, # Time steps in a patch
-    epochs:int=60, # Epochs
-    lr:float=1e-3, # Learning rate
-    bs:int=64, # Batch size
+    patch_size:int=25, # Time steps in a patch
+    epochs:int=16, # Epochs
+    lr:float=2e-3, # Learning rate
+    bs:int=16, # Batch size: small, because what a short training lacks is steps
     seed:int=0, # Seed
 ) -> tuple: # The learner, and the seconds of training
     "Pretrain on windows without labels. What was interrupted goes on; what was finished is loaded."
@@ -56,9 +56,10 @@ def demo_fold(
     y, # (N,) classes
     train, # Indices of the training people's windows
     test, # Indices of the other people's windows
+    X_pretrain, # (M, C, L) the training people's windows for pretraining, which may overlap more
     folder:Path, # Folder of the pretrained weights
     epochs:int=20, # Epochs of fine-tuning, and of training from scratch
-    bs:int=64, # Batch size
+    bs:int=64, # Batch size of training with labels
     seed:int=0, # Seed
     pretraining:Optional[dict]=None, # Further arguments of `pretrain_fold`
 ) -> tuple: # Rows of the table, predictions of the fine-tuned classifier, the pretraining learner
@@ -68,7 +69,7 @@ def demo_fold(
     forest = random_forest(seed=seed).fit(window_features(X[train]), y[train])
     rows['random forest'] = dict(seconds=time.perf_counter()-start, **scores(y[test], forest.predict(window_features(X[test]))))
 
-    pre, pre_seconds = pretrain_fold(X[train], folder, bs=bs, seed=seed, **(pretraining or {}))
+    pre, pre_seconds = pretrain_fold(X_pretrain, folder, seed=seed, **(pretraining or {}))
     start = time.perf_counter()
     Z = pre.get_embeddings(X, progress=False).numpy()
     probe = linear_probe().fit(Z[train], y[train])
@@ -125,16 +126,18 @@ def demo_figures(
         write_whole(out/f'{name}.png', lambda p: fig.savefig(p, format='png', dpi=110))
         plt.close(fig)
 
-# %% ../nbs/api/60_demo.ipynb #b3b6caf7
+# %% ../nbs/api/60_demo.ipynb #e6a08742
 def demo(
     out:str='demo', # Folder for the figures, the table and the weights
     folds:int=1, # How many of the five folds by subject to run
     size:str='tiny', # Size of the networks: tiny, small or base
-    patch_size:int=20, # Time steps in a patch (50 are a second)
-    pretrain_epochs:int=60, # Epochs of pretraining
-    pretrain_lr:float=1e-3, # Learning rate of pretraining
+    patch_size:int=25, # Time steps in a patch (50 are a second)
+    pretrain_epochs:int=16, # Epochs of pretraining
+    pretrain_lr:float=2e-3, # Learning rate of pretraining
+    pretrain_bs:int=16, # Batch size of pretraining
+    pretrain_overlap:float=.95, # Share of a window that the next one repeats, in pretraining
     epochs:int=20, # Epochs of fine-tuning, and of training from scratch
-    bs:int=64, # Batch size
+    bs:int=64, # Batch size of training with labels
     seconds:float=10., # Length of a window
     overlap:float=.75, # Share of a window that the next one repeats
     n:int=6, # Signals in a row of the figure of generated ones
@@ -146,8 +149,9 @@ def demo(
     "Pretrain, transfer and generate on seglearn's smartwatch recordings, leaving out the people who are tested."
     if not 1 <= folds <= 5: raise ValueError(f"folds={folds}: expected 1 to 5")
     X, y, subject = watch_windows(seconds, overlap)
-    pretraining = dict(size=size, patch_size=patch_size, epochs=pretrain_epochs, lr=pretrain_lr)
-    settings = dict(pretraining=pretraining, epochs=epochs, bs=bs, seconds=seconds, overlap=overlap, seed=seed)
+    X_dense, _, subject_dense = watch_windows(seconds, pretrain_overlap)
+    pretraining = dict(size=size, patch_size=patch_size, epochs=pretrain_epochs, lr=pretrain_lr, bs=pretrain_bs)
+    settings = dict(pretraining=pretraining, pretrain_overlap=pretrain_overlap, epochs=epochs, bs=bs, seconds=seconds, overlap=overlap, seed=seed)
     out = writable_folder(out)
     memo, old = out/'settings.json', settings
     if fresh: shutil.rmtree(out/'folds', ignore_errors=True)
@@ -161,7 +165,7 @@ def demo(
         _say(f"fold {k+1} of {folds}: trained on {len(set(subject[train]))} people, tested on people {sorted(set(subject[test].tolist()))} whom no training has seen")
         done = folder/'rows.json'
         if not done.exists():
-            rows, tuned, pre = demo_fold(X, y, train, test, folder, epochs, bs, seed, pretraining)
+            rows, tuned, pre = demo_fold(X, y, train, test, X_dense[np.isin(subject_dense, subject[train])], folder, epochs, bs, seed, pretraining)
             if k == 0: demo_figures(X, y, test, tuned, pre, out, n, seed, method=method, steps=steps)
             write_whole(done, lambda p: p.write_text(json.dumps(rows, indent=1)+'\n'))
         results.append(json.loads(done.read_text()))

@@ -29,7 +29,7 @@ class ViTBlock(nn.Module):
         x = x + self.attn(self.norm1(x))
         return x + self.mlp(self.norm2(x))
 
-# %% ../nbs/api/02_encoder.ipynb #85a454fb
+# %% ../nbs/api/02_encoder.ipynb #3ced2ba7
 class ViT1d(nn.Module):
     "Vision transformer over 1-D patches: a standardised window (B, c_in, L) -> its representation (B, dim)."
     def __init__(self,
@@ -51,13 +51,13 @@ class ViT1d(nn.Module):
     def tokens(self,
         x:Tensor, # (B, c_in, L)
     ) -> Tensor: # (B, N, dim), one token a patch
-        "The last layer's tokens."
+        "The last layer's tokens, before the norm."
         x = self.patch_embed(x)
         x = x + sincos_positions(x.shape[1], self.dim, x.device)
         for block in self.blocks: x = block(x)
-        return self.norm(x)
+        return x
 
     def forward(self,
         x:Tensor, # (B, c_in, L)
     ) -> Tensor: # (B, dim)
-        return self.tokens(x).mean(1)
+        return self.norm(self.tokens(x).mean(1))

@@ -6,7 +6,7 @@
 __all__ = ['adamw', 'JointLearner', 'dls_stage', 'find_pretrained', 'load_weights', 'create_joint_model', 'joint_learner',
            'flowfm_learner']
 
-# %% ../nbs/api/30_learner.ipynb #348d1f84
+# %% ../nbs/api/30_learner.ipynb #4fd72e6d
 import warnings
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from fastprogress.fastprogress import progress_bar
 from tsai.models.utils import build_ts_model, ts_splitter
 import tsai.inference
 from .core import *
+from .layers import network_size
 from .models import *
 from .paths import *
 from .callbacks import *
@@ -92,7 +93,7 @@ class JointLearner(Learner):
         real = plain(dl.dataset[torch.randperm(len(dl.dataset), generator=make_generator(seed))[:n].tolist()][0]).float()
         return plot_signals({'real': real, 'generated': self.generate(n, seed=seed, seq_len=real.shape[-1])}, **kwargs)
 
-# %% ../nbs/api/30_learner.ipynb #d0924ff7
+# %% ../nbs/api/30_learner.ipynb #086e974e
 adamw = partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True))
 
 def dls_stage(
@@ -148,9 +149,12 @@ def create_joint_model(
         have = source.config
         if have['c_in'] != c_in:
             raise ValueError(f"expected (B, {have['c_in']}, L), got (B, {c_in}, L): this checkpoint was trained on {have['c_in']} channels; pass pretrained=False to start afresh")
-        clash = {k: v for k, v in arch(c_in, **config).config.items() if k != 'conditions' and k in (config if 'size' not in config else {**config, **dict.fromkeys(('dim', 'depth', 'n_heads'))}) and v != have[k]}
+        asked = {k: v for k, v in config.items() if k in have and k != 'dropout'}
+        if 'size' in config: asked = {**network_size(config['size']), **asked}
+        clash = {k: v for k, v in asked.items() if v != have[k]}
         if clash: raise ValueError(f"asked for {clash}, but this checkpoint has { {k: have[k] for k in clash} }: leave the sizes out, or pass pretrained=False")
-        config = {k: v for k, v in have.items() if k != 'c_in'}
+        config = {**have, 'dropout': config.get('dropout', have['dropout'])}
+        config.pop('c_in')
     if custom_head is not None: config['custom_head'] = custom_head
     if stage == 'pretrain': model = arch(c_in, 1, **config).to(dls.device)
     else: model = build_ts_model(arch, dls=dls, device=dls.device, **config)
