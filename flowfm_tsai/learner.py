@@ -34,7 +34,7 @@ from .paths import *
 from .callbacks import *
 from .pretrained import *
 
-# %% ../nbs/api/30_learner.ipynb #ece0f216
+# %% ../nbs/api/30_learner.ipynb #90baaaa5
 class JointLearner(Learner):
     "Learner around a `JointModel`."
     stage, pretrained = 'downstream', False
@@ -42,14 +42,14 @@ class JointLearner(Learner):
     @delegates(Learner.fine_tune)
     def fine_tune(self,
         epochs:int=15, # Epochs with everything trained
-        base_lr:float=1e-3, # Learning rate of the head; the encoder's is `lr_mult` times smaller
+        base_lr:float=2e-3, # Learning rate of the head; half of it once everything is trained, as in fastai
         freeze_epochs:int=5, # Epochs before, with the encoder frozen
-        lr_mult:float=2., # By how much the encoder's rate is smaller than the head's
+        lr_mult:float=1., # By how much the encoder's rate is smaller than the head's
         **kwargs
     ):
-        "Train the head alone, then everything. Without pretrained weights everything is trained from the start, for as many epochs."
+        "Train the head alone, then everything. Without pretrained weights everything is trained from the start, for as many epochs at `base_lr/2`."
         if self.stage == 'downstream' and self.pretrained: super().fine_tune(epochs, base_lr, freeze_epochs, lr_mult=lr_mult, **kwargs)
-        else: self.fit_one_cycle(epochs+freeze_epochs, base_lr, **{k: v for k, v in kwargs.items() if k != 'pct_start'})
+        else: self.fit_one_cycle(epochs+freeze_epochs, base_lr/2, **{k: v for k, v in kwargs.items() if k != 'pct_start'})
 
     def generate(self,
         n:int=1, # How many signals; with `like`, how many for each of its windows

@@ -70,7 +70,7 @@ class ConditionEmbedding(nn.Sequential):
         self.apply(init_linear)
         if zero: nn.init.zeros_(self[2].weight)
 
-# %% ../nbs/api/03_velocity.ipynb #d7b3df39
+# %% ../nbs/api/03_velocity.ipynb #ac7803ba
 class DiT1d(nn.Module):
     "Diffusion transformer over 1-D patches: noisy signal (B, c_in, L), time (B,), conditions -> velocity (B, c_in, L)."
     def __init__(self,
@@ -86,9 +86,9 @@ class DiT1d(nn.Module):
         super().__init__()
         self.c_in, self.dim = c_in, dim
         self.blocks = nn.ModuleList([AdaLNZeroBlock(dim, n_heads, mlp_ratio, dropout) for _ in range(depth)])
-        self.final_layer = FinalLayer(dim, patch_size*c_in)
+        self.final_layer, self.skip = FinalLayer(dim, patch_size*c_in), nn.Sequential(nn.SiLU(), nn.Linear(dim, c_in))
         self.apply(init_linear)
-        for m in [b.adaLN_modulation[1] for b in self.blocks] + [self.final_layer.adaLN_modulation[1], self.final_layer.linear]:
+        for m in [b.adaLN_modulation[1] for b in self.blocks] + [self.final_layer.adaLN_modulation[1], self.final_layer.linear, self.skip[1]]:
             nn.init.zeros_(m.weight), nn.init.zeros_(m.bias)
         self.patch_embed, self.time_embed = PatchEmbed1d(c_in, dim, patch_size), TimeEmbedding(dim)
         self.conditions = nn.ModuleDict({k: ConditionEmbedding(n, dim) for k, n in (conditions or {}).items()})
@@ -114,4 +114,4 @@ class DiT1d(nn.Module):
         h = self.patch_embed(x)
         h = h + sincos_positions(h.shape[1], self.dim, h.device)
         for block in self.blocks: h = block(h, c)
-        return unpatchify(self.final_layer(h, c), self.c_in, x.shape[-1])
+        return torch.addcmul(unpatchify(self.final_layer(h, c), self.c_in, x.shape[-1]), self.skip(c).unsqueeze(-1), x)
