@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['pretrain_fold', 'demo_fold', 'demo_table', 'demo_gains', 'demo_figures', 'demo']
 
-# %% ../nbs/api/60_demo.ipynb #787d323a
+# %% ../nbs/api/60_demo.ipynb #3da7487d
 import json, shutil, time
 from pathlib import Path
 from typing import Optional
@@ -16,11 +16,12 @@ from .core import *
 from .callbacks import *
 from .har import *
 from .learner import *
+from .paths import *
 from .plots import *
 from .pretrained import *
 from .transfer import *
 
-# %% ../nbs/api/60_demo.ipynb #120a0248
+# %% ../nbs/api/60_demo.ipynb #0a6d7686
 def _say(*args): print(*args, flush=True)
 
 def _timed(learn, fit, *args, **kwargs):
@@ -33,10 +34,11 @@ def pretrain_fold(
     X, # (N, C, L) windows, all for training
     folder:Path, # Where the weights go; those found there are used as they are
     size:str='tiny', # Size of the networks
-    patch_size:int=25, # Time steps in a patch
-    epochs:int=16, # Epochs
+    patch_size:int=50, # Time steps in a patch
+    epochs:int=24, # Epochs
     lr:float=2e-3, # Learning rate
-    bs:int=16, # Batch size: small, because what a short training lacks is steps
+    bs:int=32, # Batch size: small, because what a short training lacks is steps
+    time_mean:float=-.7, # Mean of the logit-normal times: below zero they are nearer to the noise
     seed:int=0, # Seed
 ) -> tuple: # The learner, and the seconds of training
     "Pretrain on windows without labels. What was interrupted goes on; what was finished is loaded."
@@ -44,7 +46,7 @@ def pretrain_fold(
     if (folder/CONFIG).exists():
         _say(f'using the weights in {folder}')
         return flowfm_learner(dls, pretrained=folder), json.loads((folder/'seconds.json').read_text())
-    learn = flowfm_learner(dls, pretrained=False, size=size, patch_size=patch_size, seed=seed)
+    learn = flowfm_learner(dls, pretrained=False, size=size, patch_size=patch_size, time_sampler=LogitNormal(time_mean), seed=seed)
     _say(f'pretraining on {len(X)} windows without labels, {epochs} epochs')
     seconds = _timed(learn, learn.fit_one_cycle, epochs, lr, cbs=ResumeCallback(writable_folder(folder)/'training.pt'))
     write_whole(folder/'seconds.json', lambda p: p.write_text(json.dumps(seconds)))
@@ -58,7 +60,7 @@ def demo_fold(
     test_people, # Who is left out
     X_pretrain, # (M, C, L) the training people's windows for pretraining, which may overlap more
     folder:Path, # Folder of the pretrained weights
-    few:int=2, # How many people have labels in the second half of the table
+    few:int=1, # How many people have labels in the second half of the table
     epochs:int=20, # Epochs of fine-tuning, and of training from scratch
     bs:int=64, # Batch size of training with labels
     seed:int=0, # Seed
@@ -137,17 +139,18 @@ def demo_figures(
         write_whole(out/f'{name}.png', lambda p: fig.savefig(p, format='png', dpi=110))
         plt.close(fig)
 
-# %% ../nbs/api/60_demo.ipynb #e0074854
+# %% ../nbs/api/60_demo.ipynb #0c2ba8d7
 def demo(
     out:str='demo', # Folder for the figures, the table and the weights
     folds:int=1, # How many of the five folds by subject to run
     size:str='tiny', # Size of the networks: tiny, small or base
-    patch_size:int=25, # Time steps in a patch (50 are a second)
-    pretrain_epochs:int=16, # Epochs of pretraining
+    patch_size:int=50, # Time steps in a patch (50 are a second)
+    pretrain_epochs:int=24, # Epochs of pretraining
     pretrain_lr:float=2e-3, # Learning rate of pretraining
-    pretrain_bs:int=16, # Batch size of pretraining
+    pretrain_bs:int=32, # Batch size of pretraining
+    time_mean:float=-.7, # Mean of the logit-normal times of pretraining: below zero they are nearer to the noise, where the encoder is needed most
     pretrain_overlap:float=.95, # Share of a window that the next one repeats, in pretraining
-    few:int=2, # How many people have labels in the second half of the table
+    few:int=1, # How many people have labels in the second half of the table
     epochs:int=20, # Epochs of fine-tuning, and of training from scratch
     bs:int=64, # Batch size of training with labels
     seconds:float=10., # Length of a window
@@ -163,7 +166,7 @@ def demo(
     if not 1 <= few <= 8: raise ValueError(f"few={few}: expected 1 to 8, the number of people who are trained on")
     X, y, subject = watch_windows(seconds, overlap)
     X_dense, _, subject_dense = watch_windows(seconds, pretrain_overlap)
-    pretraining = dict(size=size, patch_size=patch_size, epochs=pretrain_epochs, lr=pretrain_lr, bs=pretrain_bs)
+    pretraining = dict(size=size, patch_size=patch_size, epochs=pretrain_epochs, lr=pretrain_lr, bs=pretrain_bs, time_mean=time_mean)
     settings = dict(pretraining=pretraining, pretrain_overlap=pretrain_overlap, few=few, epochs=epochs, bs=bs, seconds=seconds, overlap=overlap, seed=seed)
     out = writable_folder(out)
     memo, old = out/'settings.json', settings
