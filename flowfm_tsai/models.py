@@ -153,7 +153,7 @@ class FlowFM(JointModel):
     "Joint model trained by flow matching and sampled by an ODE solver (arXiv 2512.19729)."
     sampler = staticmethod(solve_ode)
 
-# %% ../nbs/api/04_models.ipynb #e00b3103
+# %% ../nbs/api/04_models.ipynb #555ca8d0
 ARCHS = {'FlowFM': FlowFM}
 
 def _with_archs(get_arch):
@@ -164,7 +164,7 @@ def _with_archs(get_arch):
 def register():
     "Let tsai's `ts_learner`, `TSClassifier`, `TSRegressor` and `TSForecaster` find our models by name."
     import tsai.learner, tsai.tslearner
-    for module in (tsai.learner, tsai.tslearner):
-        if not hasattr(module.get_arch, 'wraps'): module.get_arch = _with_archs(module.get_arch)
+    for module in (tsai.learner, tsai.tslearner): # wrapped afresh each time, so that a reloaded module registers its new classes
+        module.get_arch = _with_archs(getattr(module.get_arch, 'wraps', module.get_arch))
     names = tsai.learner.all_arch_names
     names.extend(k for k in ARCHS if k not in names)
