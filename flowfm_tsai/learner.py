@@ -93,7 +93,7 @@ class JointLearner(Learner):
         real = plain(dl.dataset[torch.randperm(len(dl.dataset), generator=make_generator(seed))[:n].tolist()][0]).float()
         return plot_signals({'real': real, 'generated': self.generate(n, seed=seed, seq_len=real.shape[-1])}, **kwargs)
 
-# %% ../nbs/api/30_learner.ipynb #086e974e
+# %% ../nbs/api/30_learner.ipynb #14bae126
 adamw = partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True))
 
 def dls_stage(
@@ -184,13 +184,14 @@ def joint_learner(
     if stage not in ('pretrain', 'downstream'): raise ValueError(f"stage={stage!r}: expected 'pretrain' or 'downstream'")
     if stage == 'downstream' and dls_stage(dls) == 'pretrain': raise ValueError("stage='downstream' needs targets, and these dataloaders have none: pass y to get_ts_dls")
     check_windows(dls.train.dataset[[0]][0], name='the training windows')
+    dgs = DGSCallback(p)
     source = find_pretrained(pretrained)
     c, d = dls.c, dls.d # these draw a batch: before the seed
     if seed is not None: set_seed(seed)
     model = create_joint_model(dls, arch, stage, source, **config)
     kw = dict(opt_func=opt_func, lr=lr, train_bn=False, **(learner_kwargs or {}))
     if stage == 'pretrain':
-        learn = JointLearner(dls, model, loss_func=VelocityLoss(), cbs=[pretext, DGSCallback(p), *L(cbs)], metrics=metrics, **kw)
+        learn = JointLearner(dls, model, loss_func=VelocityLoss(), cbs=[pretext, dgs, *L(cbs)], metrics=metrics, **kw)
     else:
         model.velocity.requires_grad_(False) # takes no part
         if loss_func is None: loss_func = getattr(dls, 'loss_func', None) or getattr(dls.train_ds, 'loss_func', None) or MSELossFlat()

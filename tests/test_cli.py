@@ -1,5 +1,5 @@
 "The command line as a shell starts it."
-import os, subprocess, sys, time
+import signal, subprocess, sys, time
 from pathlib import Path
 import numpy as np
 import pytest
@@ -46,12 +46,13 @@ def test_bad_input(args, says, tmp_path):
 def test_interrupted_pretraining_goes_on(waves, tmp_path):
     np.savez(tmp_path/'waves.npz', X=np.repeat(waves[0], 4, 0))
     args = [FLOWFM, 'pretrain', '--data', 'waves.npz', '--epochs', '40', '--patch-size', '12', '--bs', '32']
-    p = subprocess.Popen(args, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) # a shell's background jobs ignore ctrl-c, and their children with them
+    p = subprocess.Popen(args, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=heed)
     state = tmp_path/'pretrained/training.pt'
     for _ in range(1200):
         if state.exists() or p.poll() is not None: break
         time.sleep(.1)
-    p.send_signal(2) # ctrl-c
+    p.send_signal(signal.SIGINT)
     out, _ = p.communicate(timeout=120)
     assert p.returncode == 130 and 'goes on from the last whole epoch' in out, out[-2000:]
     assert state.exists() and not (tmp_path/'pretrained/model.safetensors').exists()

@@ -74,10 +74,10 @@ def test_loaded_learner_has_no_shape(udls, tmp_path):
 def test_fit_without_targets_does_nothing(udls):
     # callbacks.CFMCallback has to set both xb and yb
     learn = ts_learner(udls, FlowFM, **SMALL)
-    before = {k: v.clone() for k, v in learn.model.state_dict().items()}
+    before = {k: v.clone() for k, v in learn.model.named_parameters()}
     try: fit(learn, 1)
     except Exception: pass
-    assert all(torch.equal(v, before[k]) for k, v in learn.model.state_dict().items())
+    assert all(torch.equal(v, before[k]) for k, v in learn.model.named_parameters())
 
 def test_standardise_ignores_plain_tensors():
     # callbacks.transform_batch wraps windows in a TSTensor before it calls the transforms
