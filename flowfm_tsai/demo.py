@@ -89,7 +89,9 @@ def demo_fold(
             if tuned is None: tuned = pred
     return rows, tuned, pre
 
-# %% ../nbs/api/60_demo.ipynb #df722357
+# %% ../nbs/api/60_demo.ipynb #de64b192
+def _people(n): return f"{n} {'person' if n == 1 else 'people'}"
+
 def demo_table(
     folds:list, # For each fold the rows of `demo_fold`
 ) -> str: # Markdown
@@ -100,7 +102,7 @@ def demo_table(
             v = [r[key] for r in same]
             return f'{np.mean(v):.3f}' + (f' ± {np.std(v):.3f}' if len(v) > 1 else '')
         pre = '' if same[0]['pretraining'] is None else f"{np.mean([r['pretraining'] for r in same]):.0f}"
-        lines.append(f"| {same[0]['people']} people | {same[0]['name']} | {cell('accuracy')} | {cell('macro_f1')} | {np.mean([r['seconds'] for r in same]):.0f} | {pre} |")
+        lines.append(f"| {_people(same[0]['people'])} | {same[0]['name']} | {cell('accuracy')} | {cell('macro_f1')} | {np.mean([r['seconds'] for r in same]):.0f} | {pre} |")
     return '\n'.join(lines)
 
 def demo_gains(
@@ -109,7 +111,7 @@ def demo_gains(
     "What pretraining adds: fine-tuned minus from scratch, accuracy in each fold."
     gain = {n: [next(r['accuracy'] for r in rows if (r['name'], r['people']) == ('fine-tuned', n)) - next(r['accuracy'] for r in rows if (r['name'], r['people']) == ('from scratch', n))
                 for rows in folds] for n in dict.fromkeys(r['people'] for r in folds[0])}
-    return '\n'.join(f"labels from {n} people: fine-tuned minus from scratch, accuracy {np.mean(g):+.3f} ({', '.join(f'{v:+.3f}' for v in g)})" for n, g in gain.items())
+    return '\n'.join(f"labels from {_people(n)}: fine-tuned minus from scratch, accuracy {np.mean(g):+.3f} ({', '.join(f'{v:+.3f}' for v in g)})" for n, g in gain.items())
 
 # %% ../nbs/api/60_demo.ipynb #94529d4e
 def demo_figures(
