@@ -11,7 +11,7 @@ demo: .venv/.demo
 
 test: .venv/.dev
 	$(RUN) OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --n_workers 2 --do_print
-	$(RUN) $(BIN)/python -m pytest -q tests
+	$(RUN) $(BIN)/python -m pytest -q --durations=5 tests
 
 docs: .venv/.dev
 	$(RUN) $(BIN)/python docs/build.py $(ARGS)
