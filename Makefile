@@ -17,7 +17,7 @@ docs: .venv/.dev
 	$(RUN) $(BIN)/python docs/build.py $(ARGS)
 
 bench: .venv/.demo
-	$(RUN) $(BIN)/flowfm bench $(ARGS)
+	$(RUN) $(BIN)/flowfm bench loop $(ARGS)
 
 # After editing notebooks: the package, the README, and notebooks without outputs.
 prepare: .venv/.dev
