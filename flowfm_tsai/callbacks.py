@@ -19,7 +19,7 @@ from fastai.torch_core import params
 from .core import *
 from .paths import *
 
-# %% ../nbs/api/20_callbacks.ipynb #f982c3f7
+# %% ../nbs/api/20_callbacks.ipynb #01ac0352
 def transform_batch(
     dls, # tsai dataloaders
     x:Tensor, # (B, C, L) raw windows
@@ -40,7 +40,7 @@ def batch_affine(
     dev = dls.device
     zero, one = (torch.full((2, c_in, seq_len), float(v), dtype=torch.float64, device=dev) for v in (0, 1))
     x = torch.randn(2, c_in, seq_len, dtype=torch.float64, generator=make_generator(0)).to(dev)
-    shift, scale = transform_batch(dls, zero), 0
+    shift = transform_batch(dls, zero)
     scale = transform_batch(dls, one) - shift
     a, b = scale[0, :, 0].double(), shift[0, :, 0].double()
     ok = torch.allclose(transform_batch(dls, x).double(), a[:, None]*x + b[:, None], rtol=1e-4, atol=1e-4*float(b.abs().max().clamp(min=1)))

@@ -113,7 +113,7 @@ class JointLearner(Learner):
         real = plain(dl.dataset[torch.randperm(len(dl.dataset), generator=make_generator(seed))[:n].tolist()][0]).float()
         return plot_signals({'real': real, 'generated': self.generate(n, seed=seed, seq_len=real.shape[-1])}, **kwargs)
 
-# %% ../nbs/api/30_learner.ipynb #1beeb66d
+# %% ../nbs/api/30_learner.ipynb #af4445a4
 adamw = partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True))
 
 def dls_stage(
@@ -208,7 +208,7 @@ def joint_learner(
     for dl in dls.loaders:
         if not dl.shuffle and len(dl.dataset): dl.bs = whole_batches(len(dl.dataset), dl.bs)
     source = find_pretrained(pretrained)
-    c, d = dls.c, dls.d # these draw a batch: before the seed
+    d = dls.d # draws a batch: before the seed
     if seed is not None: set_seed(seed)
     model = create_joint_model(dls, arch, stage, source, **config)
     kw = dict(opt_func=opt_func, lr=lr, train_bn=False, **(learner_kwargs or {}))

@@ -52,7 +52,7 @@ def test_unlabelled_dls(udls):
     assert udls.c == 1 and udls.cat is False and not hasattr(udls, 'loss_func') and not hasattr(udls.train_ds, 'loss_func')
 
 def test_reading_the_shape_draws_a_batch(udls):
-    # learner.joint_learner reads c and d before it seeds
+    # learner.joint_learner reads d before it seeds
     np.random.seed(0); a = np.random.get_state()[1].copy(), np.random.get_state()[2]
     udls.vars
     b = np.random.get_state()[1], np.random.get_state()[2]
