@@ -73,7 +73,7 @@ def fit_normalisation(
     scale, shift = batch_affine(dls, model.c_in, ds[[0]][0].shape[-1]) or (torch.nan, torch.nan)
     for buffer, value in ((model.in_scale, scale), (model.in_shift, shift)): buffer.copy_(torch.as_tensor(value).expand_as(buffer))
 
-# %% ../nbs/api/20_callbacks.ipynb #165a98bf
+# %% ../nbs/api/20_callbacks.ipynb #3a32f24a
 def pretrain_splitter(
     model:nn.Module, # A `JointModel`
 ) -> list: # Two lists of parameters
@@ -103,13 +103,13 @@ class PretextCallback(Callback):
 
     def corrupt(self,
         x1:Tensor, # (B, C, L) standardised windows; NaN where missing
-    ) -> tuple: # x_t, t, target (NaN where missing), and x1 without NaN
+    ) -> tuple: # What the model gets (x_t, t, and x1 without NaN), and the target (NaN where missing)
         "Noise, a time, and the point between."
         path, gen, known = getattr(self.model, 'module', self.model).path, self.rand_generator(x1.device), x1.nan_to_num(0.)
         t = (self.time_sampler or path.sample_t)(len(x1), generator=gen, device=x1.device)
         x0 = torch.randn(x1.shape, generator=gen, device=x1.device)
         xt, u = path.sample(x0, known, t)
-        return xt, t, u.masked_fill(x1.isnan(), torch.nan), known
+        return (xt, t, known), u.masked_fill(x1.isnan(), torch.nan)
 
     def rand_generator(self, device):
         "The generator to draw from: a seeded one in validation, otherwise `None`, the global random state."
@@ -143,8 +143,8 @@ class PretextCallback(Callback):
         if x.isinf().any(): raise ValueError("infinite values in the batch: replace them, or mark them missing with NaN")
         if self.training: model.trained_len.fill_(x.shape[-1])
         if self.learn.loss_func is not self.loss_func: self._loss_func = self.learn.loss_func
-        xt, t, u, x1 = self.corrupt(model.standardise(x).float())
-        self.learn.xb, self.learn.yb, self.learn.loss_func = (xt, t, x1), (u,), self.loss_func
+        inputs, target = self.corrupt(model.standardise(x).float())
+        self.learn.xb, self.learn.yb, self.learn.loss_func = inputs, (target,), self.loss_func
 
     def after_batch(self):
         if self.learn.loss_func is self.loss_func: self.learn.loss_func = self._loss_func
@@ -157,6 +157,10 @@ class CFMCallback(PretextCallback):
         time_sampler:Fn=uniform_t, # (n, generator, device) -> times (n,) in [0, 1]; `uniform_t` as in the paper, or `LogitNormal()`
         valid_seed:int=0, # Seed of times, noise and masks in validation
     ): super().__init__(time_sampler, valid_seed)
+
+    def after_create(self):
+        super().after_create()
+        if self.learn.model.config['few_steps']: raise ValueError("a model that was distilled to a few steps is no flow any more: go on from the model that it was distilled from")
 
 class DDPMCallback(PretextCallback):
     "Denoising diffusion: predict the noise at a step of the model's schedule (Ho et al. 2020, equation 14)."

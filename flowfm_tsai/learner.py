@@ -113,7 +113,7 @@ class JointLearner(Learner):
         real = plain(dl.dataset[torch.randperm(len(dl.dataset), generator=make_generator(seed))[:n].tolist()][0]).float()
         return plot_signals({'real': real, 'generated': self.generate(n, seed=seed, seq_len=real.shape[-1])}, **kwargs)
 
-# %% ../nbs/api/30_learner.ipynb #05d50e9e
+# %% ../nbs/api/30_learner.ipynb #9c65d65d
 adamw = partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True))
 
 def dls_stage(
@@ -186,12 +186,11 @@ def create_joint_model(
 def joint_learner(
     dls, # tsai dataloaders: without targets to pretrain, with targets (classes, numbers, forecasts) for a downstream task
     arch:type, # `FlowFM` or `DiffFM`
-    pretext:Callback, # Its pretext task: `CFMCallback()` or `DDPMCallback()`
+    pretext, # Its pretext task, a callback or several: `CFMCallback()` or `DDPMCallback()`, and `DGSCallback()`
     stage:Optional[str]=None, # 'pretrain' or 'downstream'; read off the dataloaders by default
     pretrained=True, # Weights to start from: `True` (those that ship; none yet), `False`, a folder, a Hub id, a `Learner` or a model
     size:Optional[str]=None, # 'tiny' (the default), 'small' or 'base'; a checkpoint brings its own
     patch_size:Optional[int]=None, # Time steps in a patch, 10 by default; a checkpoint brings its own
-    p:float=.5, # DGS: probability of switching a sample's representation off in pretraining
     custom_head=None, # Downstream: a module, or a function called with (head_nf, c_out, seq_len)
     loss_func=None, # Downstream loss; that of the dataloaders by default
     metrics=None, # Metrics; accuracy for classes by default
@@ -212,7 +211,6 @@ def joint_learner(
     if stage not in ('pretrain', 'downstream'): raise ValueError(f"stage={stage!r}: expected 'pretrain' or 'downstream'")
     if stage == 'downstream' and dls_stage(dls) == 'pretrain': raise ValueError("stage='downstream' needs targets, and these dataloaders have none: pass y to get_ts_dls")
     check_windows(dls.train.dataset[[0]][0], name='the training windows')
-    dgs = DGSCallback(p)
     for dl in dls.loaders:
         if not dl.shuffle and len(dl.dataset): dl.bs = whole_batches(len(dl.dataset), dl.bs)
     source = find_pretrained(pretrained)
@@ -221,7 +219,7 @@ def joint_learner(
     model = create_joint_model(dls, arch, stage, source, custom_head=custom_head, size=size, patch_size=patch_size, dim=dim, depth=depth, n_heads=n_heads, dropout=dropout, **(config or {}))
     kw = dict(opt_func=opt_func, lr=lr, train_bn=False, **kwargs)
     if stage == 'pretrain':
-        learn = JointLearner(dls, model, loss_func=VelocityLoss(), cbs=[pretext, dgs, *L(cbs)], metrics=metrics, **kw)
+        learn = JointLearner(dls, model, loss_func=VelocityLoss(), cbs=[*L(pretext), *L(cbs)], metrics=metrics, **kw)
     else:
         model.velocity.requires_grad_(False) # takes no part
         if loss_func is None: loss_func = getattr(dls, 'loss_func', None) or getattr(dls.train_ds, 'loss_func', None) or MSELossFlat()
@@ -234,19 +232,21 @@ def joint_learner(
 @delegates(joint_learner, but=['arch', 'pretext', 'config'])
 def flowfm_learner(
     dls, # tsai dataloaders: without targets to pretrain, with targets (classes, numbers, forecasts) for a downstream task
+    p:float=.5, # DGS: probability of switching a sample's representation off in pretraining
     time_sampler:Callable=uniform_t, # Times of training: `uniform_t`, or `LogitNormal()`
     **kwargs
 ) -> JointLearner:
     "A learner that pretrains FlowFM on windows without labels, or uses it for the task that the targets pose."
-    return joint_learner(dls, FlowFM, CFMCallback(time_sampler), **kwargs)
+    return joint_learner(dls, FlowFM, [CFMCallback(time_sampler), DGSCallback(p)], **kwargs)
 
 @delegates(joint_learner, but=['arch', 'pretext', 'config'])
 def difffm_learner(
     dls, # tsai dataloaders: without targets to pretrain, with targets (classes, numbers, forecasts) for a downstream task
+    p:float=.5, # DGS: probability of switching a sample's representation off in pretraining
     schedule:Optional[str]=None, # Noise schedule: 'linear' (the default) or 'cosine'; a checkpoint brings its own
     **kwargs
 ) -> JointLearner:
     "The same for DiffFM, the diffusion twin."
-    return joint_learner(dls, DiffFM, DDPMCallback(), config=dict(schedule=schedule), **kwargs)
+    return joint_learner(dls, DiffFM, [DDPMCallback(), DGSCallback(p)], config=dict(schedule=schedule), **kwargs)
 
 LEARNERS = dict(FlowFM=flowfm_learner, DiffFM=difffm_learner)

@@ -153,13 +153,26 @@ class JointModel(nn.Module):
                 self.nfe = nfe*cost
         return out
 
-# %% ../nbs/api/04_models.ipynb #ac242e25
-@delegates(JointModel.__init__)
+# %% ../nbs/api/04_models.ipynb #31cdd632
 class FlowFM(JointModel):
     "Joint model trained by flow matching and sampled by an ODE solver (arXiv 2512.19729)."
     path, options = LinearPath(), ('method', 'steps', 'rtol', 'atol')
 
-    def sampler(self, field, x0, generator=None, **options): return solve_ode(field, x0, **options)
+    @delegates(JointModel.__init__)
+    def __init__(self,
+        c_in:int, # Channels of the signal
+        c_out:int=1, # Outputs of the head: classes, or 1 for regression
+        few_steps:Optional[int]=None, # Euler steps that the velocity network was distilled to; `None` for one that any solver can follow
+        **kwargs
+    ):
+        super().__init__(c_in, c_out, **kwargs)
+        self.config['few_steps'] = few_steps
+
+    def sampler(self, field, x0, generator=None, **options):
+        if k := self.config['few_steps']:
+            if options: raise ValueError(f"{', '.join(f'{o}={v!r}' for o, v in options.items())}: this model was distilled to {k} Euler steps and knows no others; leave method= and steps= out, or load the model that it was distilled from")
+            options = dict(method='euler', steps=k)
+        return solve_ode(field, x0, **options)
 
 class DiffFM(JointModel):
     "Joint model trained by noise prediction and sampled by DDPM or DDIM: the diffusion twin of FlowFM (arXiv 2512.19729)."
