@@ -2,11 +2,14 @@
 # Written by hand, as in fastai: a generated module has an `__all__` of its own symbols, and this one has none of its own.
 from .models import *
 from .paths import *
+from .diffusion import *
 from .sampling import *
 from .callbacks import *
 from .pretrained import *
 from .learner import *
 from .transfer import *
+from .distillation import *
+from .metrics import *
 from .plots import *
 from .har import *
 

@@ -11,12 +11,15 @@ from typing import Callable, Optional, Union, get_args, get_origin
 from fastcore.docments import docments
 from . import __version__
 
-# %% ../nbs/api/70_cli.ipynb #6708b87e
+# %% ../nbs/api/70_cli.ipynb #076f66f4
 COMMANDS = {'demo': ('flowfm_tsai.demo', 'demo', 'pretrain, transfer and generate on real smartwatch recordings'),
             'pretrain': ('flowfm_tsai.recipes', 'pretrain', 'pretrain on the windows of a file, without labels'),
             'probe': ('flowfm_tsai.recipes', 'probe', 'score pretrained representations with simple classifiers'),
             'finetune': ('flowfm_tsai.recipes', 'finetune', 'fine-tune a classifier on the labelled windows of a file'),
             'generate': ('flowfm_tsai.recipes', 'generate', 'generate signals from pretrained weights'),
+            'distill': ('flowfm_tsai.recipes', 'distill', 'distil pretrained FlowFM weights to a few steps of generation'),
+            'bench generation': ('flowfm_tsai.generation_bench', 'bench_generation', 'compare flow and diffusion: speed and quality of generation'),
+            'bench training': ('flowfm_tsai.training_bench', 'bench_training', 'compare flow and diffusion: how fast they learn'),
             'bench loop': ('flowfm_tsai.bench', 'bench', 'measure what the training loop adds to a bare PyTorch step')}
 
 def add_options(

@@ -27,7 +27,19 @@ def test_pretrain_finetune_generate(waves, tmp_path):
     flowfm('generate', '--weights', 'pretrained', '--n', 5, '--method', 'euler', '--steps', 7, '--seed', 0, '--out', 'again.npz', cwd=tmp_path)
     np.testing.assert_array_equal(np.load(tmp_path/'generated.npz')['X'], np.load(tmp_path/'again.npz')['X'])
 
+def test_twin_and_distilled(waves, tmp_path):
+    np.savez(tmp_path/'waves.npz', X=waves[0])
+    for arch in ('FlowFM', 'DiffFM'): flowfm('pretrain', '--data', 'waves.npz', '--arch', arch, '--out', arch, '--epochs', 1, '--patch-size', 12, cwd=tmp_path)
+    flowfm('distill', '--data', 'waves.npz', '--weights', 'FlowFM', '--steps', 3, '--epochs', 1, cwd=tmp_path)
+    assert 'NFE 3' in flowfm('generate', '--weights', 'distilled', '--n', 2, cwd=tmp_path)
+    assert 'NFE 6' in flowfm('generate', '--weights', 'DiffFM', '--n', 2, '--sampler', 'ddim', '--steps', 6, cwd=tmp_path)
+    assert "isn't an option of DiffFM" in flowfm('generate', '--weights', 'DiffFM', '--method', 'rk4', cwd=tmp_path, ok=False)
+    assert 'knows no others' in flowfm('generate', '--weights', 'distilled', '--steps', 9, cwd=tmp_path, ok=False)
+    assert 'is a DiffFM' in flowfm('distill', '--data', 'waves.npz', '--weights', 'DiffFM', cwd=tmp_path, ok=False)
+
 @pytest.mark.parametrize('args, says', [
+    (('bench', 'generation', '--data', 'nowhere.npz'), 'no file'),
+    (('bench', 'training', '--data', 'short.npz'), 'no classes y'),
     (('generate', '--weights', 'nowhere'), 'no checkpoint in'),
     (('pretrain', '--data', 'nowhere.npz'), 'no file'),
     (('pretrain', '--data', 'short.npz'), 'patch'),

@@ -29,20 +29,22 @@ def udls(waves): return get_ts_dls(waves[0], splits=SPLITS, bs=40)
 @pytest.fixture
 def ldls(waves): return get_ts_dls(*waves, splits=SPLITS, tfms=[None, TSClassification()], bs=40)
 
-def test_names_reach_tsai(ldls, waves):
+@pytest.mark.parametrize('arch', [FlowFM, DiffFM])
+def test_names_reach_tsai(ldls, waves, arch):
     # models.register
-    assert type(ts_learner(ldls, 'FlowFM', **SMALL).model) is FlowFM
-    assert type(ts_learner(ldls, FlowFM, **SMALL).model) is FlowFM
-    clf = TSClassifier(*waves, splits=SPLITS, tfms=[None, TSClassification()], arch='FlowFM', arch_config=SMALL)
-    assert type(clf.model) is FlowFM and clf.model.c_out == 2
+    assert type(ts_learner(ldls, arch.__name__, **SMALL).model) is arch
+    assert type(ts_learner(ldls, arch, **SMALL).model) is arch
+    clf = TSClassifier(*waves, splits=SPLITS, tfms=[None, TSClassification()], arch=arch.__name__, arch_config=SMALL)
+    assert type(clf.model) is arch and clf.model.c_out == 2
     assert type(ts_learner(ldls, 'FCN').model).__name__ == 'FCN'
 
-def test_build_passes_c_in_c_out_alone(ldls):
+@pytest.mark.parametrize('arch', [FlowFM, DiffFM])
+def test_build_passes_c_in_c_out_alone(ldls, arch):
     # the name of the class decides: models.FlowFM
     seen = {}
-    class Probe(FlowFM):
+    class Probe(arch):
         def __init__(self, *args, **kw): seen.update(args=args, kw=kw); super().__init__(*args, **SMALL)
-    Probe.__name__ = 'FlowFM'
+    Probe.__name__ = arch.__name__
     build_ts_model(Probe, dls=ldls)
     assert seen == dict(args=(2, 2), kw={})
 
@@ -58,8 +60,9 @@ def test_reading_the_shape_draws_a_batch(udls):
     b = np.random.get_state()[1], np.random.get_state()[2]
     assert not (np.array_equal(a[0], b[0]) and a[1] == b[1])
 
-def test_seeded_learner_repeats(udls):
-    w = [fit(flowfm_learner(udls, pretrained=False, seed=3, **SMALL), 1).model.state_dict() for _ in range(2)]
+@pytest.mark.parametrize('make', [flowfm_learner, difffm_learner])
+def test_seeded_learner_repeats(udls, make):
+    w = [fit(make(udls, pretrained=False, seed=3, **SMALL), 1).model.state_dict() for _ in range(2)]
     for k in w[0]: assert torch.equal(w[0][k], w[1][k]), k
 
 def test_loaded_learner_has_no_shape(udls, tmp_path):
@@ -90,11 +93,12 @@ def test_order_of_callbacks():
     # callbacks.PretextCallback: the target is made after MixUp and accumulation, before mixed precision
     assert MixUp.order < CFMCallback.order < DGSCallback.order < MixedPrecision.order and GradientAccumulation.order < CFMCallback.order
 
-def test_ts_learner_drops_the_splitter(udls, ldls):
-    # and so CFMCallback sets it in after_create: otherwise the velocity network would never train
+@pytest.mark.parametrize('arch, pretext', [(FlowFM, CFMCallback), (DiffFM, DDPMCallback)])
+def test_ts_learner_drops_the_splitter(udls, ldls, arch, pretext):
+    # and so the pretext callbacks set it in after_create: otherwise the velocity network would never train
     mine = lambda m: [list(m.parameters())]
-    assert ts_learner(udls, FlowFM, splitter=mine, **SMALL).splitter is ts_splitter
-    learn = fit(ts_learner(udls, FlowFM, cbs=[CFMCallback(), DGSCallback(.5)], **SMALL), 1)
+    assert ts_learner(udls, arch, splitter=mine, **SMALL).splitter is ts_splitter
+    learn = fit(ts_learner(udls, arch, cbs=[pretext(), DGSCallback(.5)], **SMALL), 1)
     groups = [{id(p) for p in g} for g in learn.opt.param_lists]
     assert groups == [{id(p) for p in learn.model.backbone.parameters()}, {id(p) for p in learn.model.velocity.parameters()}]
     assert learn.model.velocity.final_layer.linear.weight.any()

@@ -55,6 +55,26 @@ np.savez('out.npz', Z=learn.get_embeddings(X), g=learn.generate(4, seed=3))
     np.testing.assert_array_equal(out['Z'], learn.get_embeddings(X[:8]))
     np.testing.assert_array_equal(out['g'], learn.generate(4, seed=3))
 
+@pytest.mark.parametrize('kind', ['DiffFM', 'distilled'])
+def test_twin_and_distilled(pretrained, waves, fresh, tmp_path, kind):
+    X, _ = waves
+    dls = get_ts_dls(X, bs=40)
+    learn = difffm_learner(dls, pretrained=False, schedule='cosine', seed=0, **SMALL) if kind == 'DiffFM' else distill_learner(dls, pretrained, steps=3, seed=0)
+    with learn.no_bar(), learn.no_logging(): learn.fit(1)
+    learn.save_pretrained(tmp_path/'wave')
+    learn.export((tmp_path/'learner.pkl').absolute())
+    fresh("""
+import numpy as np
+from fastai.learner import load_learner
+from flowfm_tsai.pretrained import from_pretrained
+m = from_pretrained('wave')
+np.savez('out.npz', g=m.generate(4, seed=3), h=load_learner('learner.pkl').generate(4, seed=3), nfe=m.nfe, kind=type(m).__name__)
+""")
+    out, here = np.load(tmp_path/'out.npz'), learn.generate(4, seed=3)
+    np.testing.assert_array_equal(out['h'], here)
+    np.testing.assert_allclose(out['g'], here, atol=1e-3)
+    assert (str(out['kind']), int(out['nfe'])) == (('DiffFM', 50) if kind == 'DiffFM' else ('FlowFM', 3))
+
 @pytest.mark.parametrize('stage', ['pretrain', 'downstream'])
 def test_export(pretrained, waves, fresh, tmp_path, stage):
     X, y = waves

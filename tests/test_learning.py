@@ -1,24 +1,25 @@
 "Trained on a distribution that we know, the model's samples have its mean, covariance and shape."
 import numpy as np
-import torch
+import pytest
 from scipy.spatial import cKDTree
 from sklearn.datasets import make_moons
 from tsai.data.core import get_ts_dls
 from flowfm_tsai.all import *
 
-def train(X, epochs):
-    learn = flowfm_learner(get_ts_dls(X, bs=256), pretrained=False, dim=64, depth=2, n_heads=4, patch_size=4, seed=0, cbs=EMACallback(.99))
+def train(X, epochs, make=flowfm_learner):
+    learn = make(get_ts_dls(X, bs=256), pretrained=False, dim=64, depth=2, n_heads=4, patch_size=4, seed=0, cbs=EMACallback(.99))
     with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(epochs, 3e-3)
     return learn
 
-def test_gaussian():
+@pytest.mark.parametrize('make, options', [(flowfm_learner, dict(method='rk4')), (difffm_learner, dict(sampler='ddim', steps=100))])
+def test_gaussian(make, options):
     "A Gaussian family: 2 channels x 8 steps with a covariance of our choosing, and an offset of 100 in one channel."
     rng = np.random.default_rng(0)
     A = np.linalg.qr(rng.normal(size=(16, 16)))[0] * np.sqrt(np.geomspace(2, .05, 16))
     mean = np.concatenate([np.linspace(-1, 1, 8), 100 + np.zeros(8)])
     X = (rng.normal(size=(8192, 16)) @ A.T + mean).reshape(-1, 2, 8).astype(np.float32)
-    learn = train(X, 40)
-    G = learn.generate(4000, seed=0, progress=False, method='rk4').numpy().reshape(-1, 16)
+    learn = train(X, 40, make)
+    G = learn.generate(4000, seed=0, progress=False, **options).numpy().reshape(-1, 16)
     np.testing.assert_allclose(G.mean(0), mean, atol=.12)
     cov = A @ A.T
     error = np.linalg.norm(np.cov(G.T) - cov) / np.linalg.norm(cov)
