@@ -17,13 +17,13 @@ from .callbacks import *
 from .learner import *
 from .models import *
 
-# %% ../nbs/api/32_distillation.ipynb #a1a0222e
+# %% ../nbs/api/32_distillation.ipynb #8dcbc8b5
 class DistillCallback(PretextCallback):
     "Teach a copy of a trained flow its own average velocity over each of a few steps (after Yan et al. 2024, section 3)."
     arch = FlowFM
     def __init__(self,
         steps:int=4, # Euler steps of the student
-        substeps:int=2, # Midpoint steps of the teacher within one of these
+        substeps:int=1, # Midpoint steps of the teacher within one of these
         p:float=.5, # DGS: probability of switching a sample's representation off
         valid_seed:int=0, # Seed of times, noise and masks in validation
     ):
@@ -64,7 +64,7 @@ def distill_learner(
     dls, # tsai dataloaders with windows such as the model was trained on; targets are left unused
     pretrained, # The model to distil: a folder, a Hub id, a `Learner` or a model
     steps:int=4, # Euler steps of the student
-    substeps:int=2, # Midpoint steps of the teacher within one of these
+    substeps:int=1, # Midpoint steps of the teacher within one of these
     p:float=.5, # DGS: probability of switching a sample's representation off
     **kwargs
 ) -> JointLearner:

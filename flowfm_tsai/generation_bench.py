@@ -109,10 +109,10 @@ def command_line(
     said = {k: given[k] for k, p in inspect.signature(func).parameters.items() if k not in ('data', 'out', 'work', 'fresh') and given[k] != p.default}
     return f"flowfm {name} --data {Path(given['data']).name}" + ''.join(f" --{k.replace('_', '-')} {v}" for k, v in said.items())
 
-# %% ../nbs/api/62_generation_bench.ipynb #d256baf5
+# %% ../nbs/api/62_generation_bench.ipynb #def0d0a6
 SAMPLINGS = [('DiffFM', 'DDPM', dict(sampler='ddpm', steps=1000)), *[('DiffFM', 'DDIM', dict(sampler='ddim', steps=k)) for k in (100, 50, 20, 10)],
              ('FlowFM', 'dopri5', dict(method='dopri5')), *[('FlowFM', 'Euler', dict(method='euler', steps=k)) for k in (50, 20, 10, 5)],
-             *[('FlowFM', 'midpoint', dict(method='midpoint', steps=k)) for k in (10, 5, 3)], ('FlowFM', 'Heun', dict(method='heun2', steps=5)), ('FlowFM', 'RK4', dict(method='rk4', steps=5))]
+             *[('FlowFM', 'midpoint', dict(method='midpoint', steps=k)) for k in (10, 5, 4, 3)], ('FlowFM', 'Heun', dict(method='heun2', steps=5)), ('FlowFM', 'RK4', dict(method='rk4', steps=5))]
 
 def mean_sd(
     values, # Numbers, one for each seed
@@ -245,15 +245,15 @@ def bench_generation(
     work:str='bench-generation', # Folder for weights and finished measurements: an interrupted run goes on from there
     size:str='tiny', # Size of the networks
     patch_size:int=10, # Time steps in a patch
-    epochs:int=4, # Epochs of each twin
+    epochs:int=3, # Epochs of each twin
     schedule:str='linear', # DiffFM's noise schedule
     time_mean:float=.4, # FlowFM's times of training: mean of their logit, above zero nearer to the data
     few_steps:str='4,2', # Steps to distil FlowFM to
     distill_epochs:int=1, # Epochs of each distillation
     lr:float=2e-3, # Learning rate of the twins
-    distill_lr:float=5e-4, # Learning rate of distillation
+    distill_lr:float=1e-3, # Learning rate of distillation
     bs:int=64, # Batch size of training
-    n:int=500, # Signals to generate for each row
+    n:int=400, # Signals to generate for each row
     seeds:int=3, # Seeds: each trains its own models
     features_epochs:int=5, # Epochs of the classifier whose features are compared
     fresh:bool=False, # Throw away what an earlier run left in the work folder
@@ -269,7 +269,7 @@ def bench_generation(
         def train(name, make, epochs, lr): return b.trained(f'{seed}/{name}', lambda: make(cbs=EMACallback(.999)), epochs, lr)
         own = dict(FlowFM=dict(time_sampler=LogitNormal(time_mean)), DiffFM=dict(schedule=schedule))
         models = {k: train(k, lambda cbs: LEARNERS[k](b.dls(bs), cbs=cbs, **own[k], **kw), epochs, lr) for k in LEARNERS}
-        for k in few: models[f'FlowFM-{k}'] = train(f'FlowFM-{k}', lambda cbs: distill_learner(b.dls(bs), models['FlowFM'][0], steps=k, substeps=max(2, 8//k), cbs=cbs, seed=seed), distill_epochs, distill_lr)
+        for k in few: models[f'FlowFM-{k}'] = train(f'FlowFM-{k}', lambda cbs: distill_learner(b.dls(bs), models['FlowFM'][0], steps=k, substeps=max(1, 4//k), cbs=cbs, seed=seed), distill_epochs, distill_lr)
         training.append({k: s for k, (_, s) in models.items()})
         real = b.X[np.random.default_rng(seed).permutation(b.train)[:n]]
         rows = [dict(model='real windows', name='', steps=None, nfe=None, seconds=None, **b.once(f'{seed}/real', lambda: score(real)))]

@@ -19,7 +19,7 @@ from .paths import *
 from .diffusion import *
 from .sampling import *
 
-# %% ../nbs/api/04_models.ipynb #f30eef19
+# %% ../nbs/api/04_models.ipynb #591bea81
 def linear_head(
     head_nf:int, # Features
     c_out:int, # Outputs
@@ -116,7 +116,7 @@ class JointModel(nn.Module):
         generator:Optional[torch.Generator]=None, # Instead of a seed
         bs:int=256, # Signals in one batch
         progress:Optional[bool]=None, # Show a progress bar; by default when there is more than one batch
-        **options, # Options of the sampler: `method`, `steps`, `rtol`, `atol` for FlowFM (`solve_ode`), `sampler`, `steps`, `eta` for DiffFM (`sample_diffusion`)
+        **options, # Options of the sampler: `method`, `steps`, `rtol`, `atol` for FlowFM (`solve_ode`), `sampler`, `steps`, `eta`, `clip` for DiffFM (`sample_diffusion`)
     ) -> Tensor: # (n, C, L), or (K*n, C, L) in the order of `like`, float32 on the CPU, in raw units
         "New signals, in the units of the training data; `nfe` then holds the evaluations of the network that each one took."
         if self.seq_len is None:
@@ -153,7 +153,7 @@ class JointModel(nn.Module):
                 self.nfe = nfe*cost
         return out
 
-# %% ../nbs/api/04_models.ipynb #31cdd632
+# %% ../nbs/api/04_models.ipynb #ce9ea9d2
 class FlowFM(JointModel):
     "Joint model trained by flow matching and sampled by an ODE solver (arXiv 2512.19729)."
     path, options = LinearPath(), ('method', 'steps', 'rtol', 'atol')
@@ -176,7 +176,7 @@ class FlowFM(JointModel):
 
 class DiffFM(JointModel):
     "Joint model trained by noise prediction and sampled by DDPM or DDIM: the diffusion twin of FlowFM (arXiv 2512.19729)."
-    options = ('sampler', 'steps', 'eta')
+    options = ('sampler', 'steps', 'eta', 'clip')
 
     @delegates(JointModel.__init__)
     def __init__(self,

@@ -20,7 +20,7 @@ from .metrics import *
 from .paths import *
 from .transfer import *
 
-# %% ../nbs/api/63_training_bench.ipynb #4f4329eb
+# %% ../nbs/api/63_training_bench.ipynb #d350ed2a
 class WatchCallback(Callback):
     "Measure the averaged model after each epoch, and keep the seconds of training alone."
     order = EMACallback.order + 1
@@ -101,12 +101,12 @@ def bench_training(
     work:str='bench-training', # Folder for finished measurements: an interrupted run goes on after the last finished twin
     size:str='tiny', # Size of the networks
     patch_size:int=10, # Time steps in a patch
-    epochs:int=6, # Epochs of each twin
+    epochs:int=5, # Epochs of each twin
     schedule:str='linear', # DiffFM's noise schedule
     time_mean:float=.4, # FlowFM's times of training: mean of their logit, above zero nearer to the data
     lr:float=1e-3, # Learning rate
     bs:int=64, # Batch size
-    n:int=500, # Signals to generate for each FID
+    n:int=400, # Signals to generate for each FID
     probe:int=4000, # Training windows for the linear probe
     seeds:int=2, # Seeds: each trains its own models
     features_epochs:int=5, # Epochs of the classifier whose features are compared
