@@ -77,7 +77,7 @@ def diffusion_step(
     x = math.sqrt(a_prev)*x1 + math.sqrt(max(1-a_prev-var, 0))*noise_pred
     return x if var == 0 else x + math.sqrt(var)*z
 
-# %% ../nbs/api/11_diffusion.ipynb #589485af
+# %% ../nbs/api/11_diffusion.ipynb #8c9dd46a
 SAMPLERS = dict(ddpm=1000, ddim=50) # name and default number of steps
 
 def leading_steps(
@@ -96,7 +96,7 @@ def sample_diffusion(
     eta:Optional[float]=None, # Share of DDPM's noise that DDIM adds on its way, 0 by default
     clip:float=10., # Largest absolute value of the signal that is believed in on the way; in standard deviations, for data that are standardised
     generator:Optional[torch.Generator]=None, # Source of that noise
-    progress:bool=False, # Show a progress bar over the steps
+    progress:bool=False, # Show a progress bar over the steps, if there are more than 100
 ) -> tuple[Tensor, int]: # Signals, and how often the field was evaluated
     "Undo the noise step by step."
     if sampler not in SAMPLERS: raise ValueError(f"sampler={sampler!r} is unknown: choose one of {', '.join(map(repr, SAMPLERS))}")
@@ -108,7 +108,7 @@ def sample_diffusion(
     if not 0 <= eta <= 1: raise ValueError(f"eta={eta}: expected at least 0 (no noise on the way) and at most 1 (as in DDPM)")
     ks, a, x = leading_steps(schedule.n, int(steps)), [*schedule.alphas_bar.tolist(), 1.], x0
     pairs = list(zip(ks, [*ks[1:], -1]))
-    for k, prev in (progress_bar(pairs, leave=False) if progress else pairs):
+    for k, prev in (progress_bar(pairs, leave=False) if progress and len(pairs) > 100 else pairs):
         z = torch.randn(x.shape, dtype=x.dtype, device=generator.device if generator else x.device, generator=generator).to(x.device) if eta and prev >= 0 else None
         x = diffusion_step(x, field(x, x.new_full((len(x),), k/schedule.n)), a[k], a[prev], eta, clip, z)
     return x, len(ks)

@@ -19,7 +19,7 @@ from .paths import *
 from .diffusion import *
 from .sampling import *
 
-# %% ../nbs/api/04_models.ipynb #591bea81
+# %% ../nbs/api/04_models.ipynb #9d591cbe
 def linear_head(
     head_nf:int, # Features
     c_out:int, # Outputs
@@ -31,7 +31,7 @@ def linear_head(
 class JointModel(nn.Module):
     "Representation encoder, velocity network and downstream head; subclasses bring a path and a sampler."
     path:object # Has `sample_t(n, generator, device)` and `sample(x0, x1, t)`
-    sampler:Callable # (field, x0, **options) -> (x1, nfe)
+    sampler:Callable # (field, x0, generator, progress, **options) -> (x1, nfe)
     options:tuple # Names of the sampler's options
 
     def __init__(self,
@@ -115,7 +115,7 @@ class JointModel(nn.Module):
         seed:Optional[int]=None, # The same seed gives the same signals; whatever the batch size, if the sampler adds no noise on its way
         generator:Optional[torch.Generator]=None, # Instead of a seed
         bs:int=256, # Signals in one batch
-        progress:Optional[bool]=None, # Show a progress bar; by default when there is more than one batch
+        progress:Optional[bool]=None, # Show a progress bar; by default when there is more than one batch, or one of more than 100 diffusion steps
         **options, # Options of the sampler: `method`, `steps`, `rtol`, `atol` for FlowFM (`solve_ode`), `sampler`, `steps`, `eta`, `clip` for DiffFM (`sample_diffusion`)
     ) -> Tensor: # (n, C, L), or (K*n, C, L) in the order of `like`, float32 on the CPU, in raw units
         "New signals, in the units of the training data; `nfe` then holds the evaluations of the network that each one took."
@@ -138,6 +138,7 @@ class JointModel(nn.Module):
             seq_len, total = like.shape[-1], len(like)*n
         else: seq_len, total = seq_len or self.seq_len, n
         starts = range(0, total, bs)
+        steps_bar = progress is not False and len(starts) == 1
         if progress is None: progress = len(starts) > 1
         out = torch.empty(total, self.c_in, seq_len)
         with evaluating(self):
@@ -148,12 +149,12 @@ class JointModel(nn.Module):
                     windows = like[torch.arange(i, i+len(noise))//n].to(device)
                     cond = {'r': self.encode(windows*self.in_scale[:, None] + self.in_shift[:, None])}
                 field, cost = guided(self.velocity, cond, guidance_scale)
-                x1, nfe = self.sampler(field, noise, generator=gen, **options)
+                x1, nfe = self.sampler(field, noise, gen, steps_bar, **options)
                 out[i:i+len(noise)] = self.unstandardise(x1).cpu()
                 self.nfe = nfe*cost
         return out
 
-# %% ../nbs/api/04_models.ipynb #ce9ea9d2
+# %% ../nbs/api/04_models.ipynb #1df98633
 class FlowFM(JointModel):
     "Joint model trained by flow matching and sampled by an ODE solver (arXiv 2512.19729)."
     path, options = LinearPath(), ('method', 'steps', 'rtol', 'atol')
@@ -168,7 +169,7 @@ class FlowFM(JointModel):
         super().__init__(c_in, c_out, **kwargs)
         self.config['few_steps'] = few_steps
 
-    def sampler(self, field, x0, generator=None, **options):
+    def sampler(self, field, x0, generator=None, progress=False, **options):
         if k := self.config['few_steps']:
             if options: raise ValueError(f"{', '.join(f'{o}={v!r}' for o, v in options.items())}: this model was distilled to {k} Euler steps and knows no others; leave method= and steps= out, or load the model that it was distilled from")
             options = dict(method='euler', steps=k)
@@ -189,7 +190,7 @@ class DiffFM(JointModel):
         self.path = NoiseSchedule(schedule)
         self.config['schedule'] = schedule
 
-    def sampler(self, field, x0, generator=None, **options): return sample_diffusion(field, x0, self.path, generator=generator, **options)
+    def sampler(self, field, x0, generator=None, progress=False, **options): return sample_diffusion(field, x0, self.path, generator=generator, progress=progress, **options)
 
 # %% ../nbs/api/04_models.ipynb #e97f386a
 ARCHS = {'FlowFM': FlowFM, 'DiffFM': DiffFM}
