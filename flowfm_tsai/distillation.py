@@ -17,7 +17,7 @@ from .callbacks import *
 from .learner import *
 from .models import *
 
-# %% ../nbs/api/32_distillation.ipynb #8dcbc8b5
+# %% ../nbs/api/32_distillation.ipynb #196d483f
 class DistillCallback(PretextCallback):
     "Teach a copy of a trained flow its own average velocity over each of a few steps (after Yan et al. 2024, section 3)."
     arch = FlowFM
@@ -59,14 +59,14 @@ class DistillCallback(PretextCallback):
             x = x + dt * self.teacher(half, s + dt/2, cond=cond)
         return (xt, t, None, None, cond), (x - xt)/h
 
-@delegates(joint_learner, but=['arch', 'pretext', 'stage', 'pretrained', 'config', 'size', 'patch_size', 'dim', 'depth', 'n_heads', 'dropout', 'custom_head'])
+@delegates(joint_learner, keep=True, but=['arch', 'pretext', 'stage', 'pretrained', 'config', 'size', 'patch_size', 'dim', 'depth', 'n_heads', 'dropout', 'custom_head'])
 def distill_learner(
     dls, # tsai dataloaders with windows such as the model was trained on; targets are left unused
     pretrained, # The model to distil: a folder, a Hub id, a `Learner` or a model
     steps:int=4, # Euler steps of the student
     substeps:int=1, # Midpoint steps of the teacher within one of these
     p:float=.5, # DGS: probability of switching a sample's representation off
-    **kwargs
+    **kwargs, # Further arguments of fastai's `Learner`
 ) -> JointLearner:
     "A learner that distils a trained FlowFM to a few steps; the model given is left as it is."
     return joint_learner(dls, FlowFM, DistillCallback(steps, substeps, p), stage='pretrain', pretrained=pretrained, **kwargs)

@@ -113,7 +113,7 @@ class JointLearner(Learner):
         real = plain(dl.dataset[torch.randperm(len(dl.dataset), generator=make_generator(seed))[:n].tolist()][0]).float()
         return plot_signals({'real': real, 'generated': self.generate(n, seed=seed, seq_len=real.shape[-1])}, **kwargs)
 
-# %% ../nbs/api/30_learner.ipynb #9c65d65d
+# %% ../nbs/api/30_learner.ipynb #840616d6
 adamw = partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True))
 
 def dls_stage(
@@ -229,22 +229,22 @@ def joint_learner(
     learn.stage, learn.pretrained = stage, source is not None
     return learn
 
-@delegates(joint_learner, but=['arch', 'pretext', 'config'])
+@delegates(joint_learner, keep=True, but=['arch', 'pretext', 'config'])
 def flowfm_learner(
     dls, # tsai dataloaders: without targets to pretrain, with targets (classes, numbers, forecasts) for a downstream task
     p:float=.5, # DGS: probability of switching a sample's representation off in pretraining
     time_sampler:Callable=uniform_t, # Times of training: `uniform_t`, or `LogitNormal()`
-    **kwargs
+    **kwargs, # Further arguments of fastai's `Learner`
 ) -> JointLearner:
     "A learner that pretrains FlowFM on windows without labels, or uses it for the task that the targets pose."
     return joint_learner(dls, FlowFM, [CFMCallback(time_sampler), DGSCallback(p)], **kwargs)
 
-@delegates(joint_learner, but=['arch', 'pretext', 'config'])
+@delegates(joint_learner, keep=True, but=['arch', 'pretext', 'config'])
 def difffm_learner(
     dls, # tsai dataloaders: without targets to pretrain, with targets (classes, numbers, forecasts) for a downstream task
     p:float=.5, # DGS: probability of switching a sample's representation off in pretraining
     schedule:Optional[str]=None, # Noise schedule: 'linear' (the default) or 'cosine'; a checkpoint brings its own
-    **kwargs
+    **kwargs, # Further arguments of fastai's `Learner`
 ) -> JointLearner:
     "The same for DiffFM, the diffusion twin."
     return joint_learner(dls, DiffFM, [DDPMCallback(), DGSCallback(p)], config=dict(schedule=schedule), **kwargs)

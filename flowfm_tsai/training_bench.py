@@ -20,7 +20,7 @@ from .metrics import *
 from .paths import *
 from .transfer import *
 
-# %% ../nbs/api/63_training_bench.ipynb #7cadd0de
+# %% ../nbs/api/63_training_bench.ipynb #5c907af7
 class WatchCallback(Callback):
     "Measure the averaged model at regular intervals, and keep the seconds of training alone."
     order = EMACallback.order + 1
@@ -90,7 +90,7 @@ def training_page(
 {command}
 ```
 
-Both twins were trained on the same {facts['train']:,} windows of {facts['people']} for {facts['epochs']} epochs with the same batches and the same constant learning rate (FlowFM's times: {facts['times']}; DiffFM's schedule: {facts['schedule']}), and measured twice in an epoch on people in no training: macro F1 of a linear probe (trained on the representations of {facts['probe']:,} training windows), and FID of {facts['n']} signals with 20 evaluations of the network. Mean ± standard deviation over {len(runs)} seed{'s' if len(runs) > 1 else ''}; the clock (CPU time of the process; on a GPU, wall-clock time) stands still while measuring. Machine: {facts['machine']}.
+Both twins were trained on the same {facts['train']:,} windows of {facts['people']} for {facts['epochs']} epochs with the same batches and the same constant learning rate (FlowFM's times: {facts['times']}; DiffFM's schedule: {facts['schedule']}), and measured twice in an epoch on people in no training: macro F1 of a linear probe (trained on the representations of {facts['probe']:,} training windows), and FID of {facts['n']} signals with 20 evaluations of the network. {f'Mean ± standard deviation over {len(runs)} seeds' if len(runs) > 1 else 'One training of each'}; the clock (CPU time of the process; on a GPU, wall-clock time) stands still while measuring. Machine: {facts['machine']}.
 
 {training_table(runs)}
 
