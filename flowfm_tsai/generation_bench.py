@@ -26,7 +26,7 @@ from .pretrained import *
 from .recipes import *
 from .transfer import *
 
-# %% ../nbs/api/62_generation_bench.ipynb #abfbea95
+# %% ../nbs/api/62_generation_bench.ipynb #b1b4a297
 PAPER = dict(ddpm_1000=51.0, ddim_100=5.06, ddim_50=2.53, training=.496) # arXiv 2512.19729: how much faster FlowFM generates, and its share of DiffFM's training time
 
 def clock() -> float: # Seconds
@@ -45,10 +45,10 @@ class Bench:
         fresh:bool, # Throw away what an earlier run left
     ):
         self.X, self.y, self.pid, self.train, self.test = load_labelled(data)
-        self.dir = Path(work)
+        self.dir = Path(work)/'measured' # all that is in it was written here, and may be removed
         settings = dict(data=Path(data).name, windows=len(self.X), features_epochs=features_epochs, **settings)
         memo, old = self.dir/'settings.json', settings
-        if fresh: shutil.rmtree(self.dir, ignore_errors=True)
+        if fresh and memo.exists(): shutil.rmtree(self.dir)
         elif memo.exists(): old = json.loads(memo.read_text())
         if old != settings: raise ValueError(f"{self.dir} holds a run with other settings, {old}: choose another --work, or pass --fresh to start over")
         writable_folder(self.dir)

@@ -48,7 +48,7 @@ def held_out(
     order = np.random.default_rng(seed).permutation(n)
     return np.sort(order[n//5:]), np.sort(order[:n//5])
 
-# %% ../nbs/api/51_recipes.ipynb #8fcba1eb
+# %% ../nbs/api/51_recipes.ipynb #f8b7687e
 def pretrain(
     data:str, # An .npz file with windows X (N, C, L) or (N, L, C)
     out:str='pretrained', # Folder for the weights
@@ -80,7 +80,7 @@ def distill(
     out:str='distilled', # Folder for the weights
     steps:int=4, # Steps of generation
     epochs:int=3, # Epochs
-    lr:float=5e-4, # Learning rate
+    lr:float=1e-3, # Learning rate
     bs:int=64, # Batch size
     ema:float=.999, # Decay of the moving average of the weights
     seed:int=0, # Seed
