@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['plain', 'expand_t', 'make_generator', 'randn_each', 'masked_mse', 'check_windows', 'channel_stats', 'evaluating',
-           'writable_folder', 'write_whole']
+           'writable_folder', 'write_whole', 'write_json', 'same_settings']
 
-# %% ../nbs/api/00_core.ipynb #bdc9ca7e
-import contextlib, os, tempfile
+# %% ../nbs/api/00_core.ipynb #b3b552ba
+import contextlib, json, os, tempfile
 from pathlib import Path
 from typing import Iterable, Optional, Union
 import numpy as np
@@ -131,7 +131,7 @@ def evaluating(
     finally:
         for m, training in was: m.training = training
 
-# %% ../nbs/api/00_core.ipynb #a798de8c
+# %% ../nbs/api/00_core.ipynb #dd9d95af
 def writable_folder(
     folder:Union[str, Path], # Folder to write to; made if it is missing
 ) -> Path: # The folder
@@ -154,3 +154,20 @@ def write_whole(
         write(tmp)
         os.replace(tmp, path)
     finally: tmp.unlink(missing_ok=True)
+
+def write_json(
+    path:Union[str, Path], # File to write
+    value, # What JSON can hold
+):
+    "Write a JSON file completely or not at all."
+    write_whole(path, lambda p: p.write_text(json.dumps(value, indent=1)+'\n', encoding='utf-8'))
+
+def same_settings(
+    file:Path, # Where a run keeps its settings, beside its results
+    settings:dict, # Those of this run
+    other:str, # The option that chooses another folder
+):
+    "Remember a run's settings, or raise a `ValueError` if the folder holds results of other ones."
+    old = json.loads(file.read_text(encoding='utf-8')) if file.exists() else settings
+    if old != settings: raise ValueError(f"{file.parent} holds a run with other settings, {old}: choose another {other}, or pass --fresh to start over")
+    write_json(file, settings)

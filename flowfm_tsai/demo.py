@@ -141,7 +141,7 @@ def demo_figures(
         write_whole(out/f'{name}.png', lambda p: fig.savefig(p, format='png', dpi=110))
         plt.close(fig)
 
-# %% ../nbs/api/60_demo.ipynb #0c2ba8d7
+# %% ../nbs/api/60_demo.ipynb #1dbb0c2b
 def demo(
     out:str='demo', # Folder for the figures, the table and the weights
     folds:int=1, # How many of the five folds by subject to run
@@ -171,11 +171,9 @@ def demo(
     pretraining = dict(size=size, patch_size=patch_size, epochs=pretrain_epochs, lr=pretrain_lr, bs=pretrain_bs, time_mean=time_mean)
     settings = dict(pretraining=pretraining, pretrain_overlap=pretrain_overlap, few=few, epochs=epochs, bs=bs, seconds=seconds, overlap=overlap, seed=seed)
     out = writable_folder(out)
-    memo, old = out/'settings.json', settings
-    if fresh: shutil.rmtree(out/'folds', ignore_errors=True)
-    elif memo.exists(): old = json.loads(memo.read_text())
-    if old != settings: raise ValueError(f"{out} holds a run with other settings, {old}: choose another --out, or pass --fresh to start over")
-    write_whole(memo, lambda p: p.write_text(json.dumps(settings, indent=1)+'\n'))
+    memo = out/'settings.json'
+    if fresh: shutil.rmtree(out/'folds', ignore_errors=True), memo.unlink(missing_ok=True)
+    same_settings(memo, settings, '--out')
     plt.switch_backend('agg') # figures go to files
     results = []
     for k, (train, test) in enumerate(subject_folds(subject)[:folds]):
@@ -185,7 +183,7 @@ def demo(
         if not done.exists():
             rows, tuned, pre = demo_fold(X, y, subject, subject[test], X_dense[np.isin(subject_dense, subject[train])], folder, few, epochs, bs, seed, pretraining)
             if k == 0: demo_figures(X, y, test, tuned, pre, out, n, seed, method=method, steps=steps)
-            write_whole(done, lambda p: p.write_text(json.dumps(rows, indent=1)+'\n'))
+            write_json(done, rows)
         results.append(json.loads(done.read_text()))
     table = demo_table(results)
     _say(f"\nOn unseen subjects, split by subject, {len(X)} windows of {seconds:g} s of {len(set(subject))} people:\n\n{table}\n")

@@ -5,19 +5,18 @@
 # %% auto #0
 __all__ = ['DistillCallback', 'distill_learner']
 
-# %% ../nbs/api/32_distillation.ipynb #94e917fb
+# %% ../nbs/api/32_distillation.ipynb #75b7c1cd
 import copy
-from typing import Optional
 import torch
 from torch import Tensor
-from fastcore.foundation import L
 from fastcore.meta import delegates
 from .core import *
 from .callbacks import *
 from .learner import *
 from .models import *
+from .sampling import *
 
-# %% ../nbs/api/32_distillation.ipynb #196d483f
+# %% ../nbs/api/32_distillation.ipynb #d0f3fee6
 class DistillCallback(PretextCallback):
     "Teach a copy of a trained flow its own average velocity over each of a few steps (after Yan et al. 2024, section 3)."
     arch = FlowFM
@@ -52,12 +51,9 @@ class DistillCallback(PretextCallback):
         keep = (torch.rand(len(x1), generator=gen, device=x1.device) >= self.p).nonzero().flatten()
         x0 = torch.randn(x1.shape, generator=gen, device=x1.device)
         xt, _ = self.teacher.path.sample(x0, known, t)
-        cond, x, dt = {'r': self.teacher.represent(known, keep)}, xt, h/self.substeps
-        for i in range(self.substeps): # midpoint steps; each sample has its own time
-            s = t + i*dt
-            half = x + dt/2 * self.teacher(x, s, cond=cond)
-            x = x + dt * self.teacher(half, s + dt/2, cond=cond)
-        return (xt, t, None, None, cond), (x - xt)/h
+        cond = {'r': self.teacher.represent(known, keep)}
+        moved, _ = solve_ode(lambda x, s: h*self.teacher(x, t + s*h, cond=cond), xt, 'midpoint', self.substeps) # s from 0 to 1 is t to t+h: each sample has its own t
+        return (xt, t, None, None, cond), (moved - xt)/h
 
 @delegates(joint_learner, keep=True, but=['arch', 'pretext', 'stage', 'pretrained', 'config', 'size', 'patch_size', 'dim', 'depth', 'n_heads', 'dropout', 'custom_head'])
 def distill_learner(

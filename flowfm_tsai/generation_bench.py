@@ -7,14 +7,13 @@ __all__ = ['PAPER', 'SAMPLINGS', 'clock', 'Bench', 'command_line', 'mean_sd', 's
            'generation_verdict', 'plot_generation', 'labels_kept', 'labels_table', 'generation_page',
            'bench_generation']
 
-# %% ../nbs/api/62_generation_bench.ipynb #c76ce0ab
+# %% ../nbs/api/62_generation_bench.ipynb #a34bec73
 import inspect, json, shutil, time
 from pathlib import Path
 from typing import Callable, Optional
 import numpy as np
 import torch
 import matplotlib.pyplot as plt
-from fastai.callback.core import Callback
 from tsai.data.core import get_ts_dls
 from .core import *
 from .callbacks import *
@@ -26,7 +25,7 @@ from .pretrained import *
 from .recipes import *
 from .transfer import *
 
-# %% ../nbs/api/62_generation_bench.ipynb #b1b4a297
+# %% ../nbs/api/62_generation_bench.ipynb #8f614fcb
 PAPER = dict(ddpm_1000=51.0, ddim_100=5.06, ddim_50=2.53, training=.496) # arXiv 2512.19729: how much faster FlowFM generates, and its share of DiffFM's training time
 
 def clock() -> float: # Seconds
@@ -47,12 +46,10 @@ class Bench:
         self.X, self.y, self.pid, self.train, self.test = load_labelled(data)
         self.dir = Path(work)/'measured' # all that is in it was written here, and may be removed
         settings = dict(data=Path(data).name, windows=len(self.X), features_epochs=features_epochs, **settings)
-        memo, old = self.dir/'settings.json', settings
+        memo = self.dir/'settings.json'
         if fresh and memo.exists(): shutil.rmtree(self.dir)
-        elif memo.exists(): old = json.loads(memo.read_text())
-        if old != settings: raise ValueError(f"{self.dir} holds a run with other settings, {old}: choose another --work, or pass --fresh to start over")
         writable_folder(self.dir)
-        write_whole(memo, lambda p: p.write_text(json.dumps(settings, indent=1)+'\n'))
+        same_settings(memo, settings, '--work')
         self.settings, self.features_epochs = settings, features_epochs
         judged = np.sort(np.random.default_rng(0).permutation(self.test)[:2000]) # enough to compare with
         self.reference, self.reference_y = self.X[judged], self.y[judged]
@@ -83,8 +80,7 @@ class Bench:
         file = self.dir/f'{name}.json'
         if not file.exists():
             writable_folder(file.parent)
-            result = measure()
-            write_whole(file, lambda p: p.write_text(json.dumps(result, indent=1)+'\n'))
+            write_json(file, measure())
         return json.loads(file.read_text())
 
     def trained(self,
@@ -106,6 +102,18 @@ class Bench:
         device = 'cuda' if torch.cuda.is_available() else 'cpu'
         return from_pretrained(folder, device), json.loads((folder/'seconds.json').read_text())
 
+    def publish(self,
+        out:Path, # Folder
+        name:str, # Of the three files, without ending
+        result:dict, # What JSON can hold
+        fig, # Matplotlib figure
+        page:str, # Markdown
+    ):
+        "Write a result as JSON, with the settings of the run, as a figure and as a page."
+        write_json(out/f'{name}.json', dict(settings=self.settings, **result))
+        write_whole(out/f'{name}.png', lambda p: fig.savefig(p, format='png', dpi=110))
+        write_whole(out/f'{name}.md', lambda p: p.write_text(page, encoding='utf-8'))
+
 # %% ../nbs/api/62_generation_bench.ipynb #14a65c47
 def command_line(
     name:str, # Name of the command
@@ -116,7 +124,7 @@ def command_line(
     said = {k: given[k] for k, p in inspect.signature(func).parameters.items() if k not in ('data', 'out', 'work', 'fresh') and given[k] != p.default}
     return f"flowfm {name} --data {Path(given['data']).name}" + ''.join(f" --{k.replace('_', '-')} {v}" for k, v in said.items())
 
-# %% ../nbs/api/62_generation_bench.ipynb #a9df355b
+# %% ../nbs/api/62_generation_bench.ipynb #db01cdf1
 SAMPLINGS = [('DiffFM', 'DDPM', dict(sampler='ddpm', steps=1000)), *[('DiffFM', 'DDIM', dict(sampler='ddim', steps=k)) for k in (100, 50, 20, 10)],
              ('FlowFM', 'dopri5', dict(method='dopri5')), *[('FlowFM', 'Euler', dict(method='euler', steps=k)) for k in (50, 20, 10, 5)],
              *[('FlowFM', 'midpoint', dict(method='midpoint', steps=k)) for k in (10, 5, 4, 3)], ('FlowFM', 'Heun', dict(method='heun2', steps=5)), ('FlowFM', 'RK4', dict(method='rk4', steps=5))]
@@ -192,11 +200,10 @@ def labels_kept(
     model, # A trained model
     n:int, # How many windows
     seed:int, # Seed
-    **options, # Options of the sampler
 ) -> dict: # See `synthetic_scores`
     "Generate variations of labelled training windows, and see what a classifier makes of them (TSTR, TRTS)."
     like = np.random.default_rng(seed).permutation(bench.train)[:n]
-    G = model.generate(like=bench.X[like], seed=seed, progress=False, **options).numpy()
+    G = model.generate(like=bench.X[like], seed=seed, progress=False).numpy()
     return synthetic_scores((bench.X[like], bench.y[like]), (bench.reference, bench.reference_y), (G, bench.y[like]), seed)
 
 def labels_table(
@@ -290,13 +297,10 @@ def bench_generation(
             rows.append(dict(model=name, name=how, steps=steps, **b.once(f"{seed}/{name}-{how}-{steps or ''}", measure)))
             print(f"seed {seed}, {name}, {how}, {rows[-1]['nfe']} evaluations: {rows[-1]['seconds']*1e3:.1f} ms, FID {rows[-1]['fid']:.2f}", flush=True)
         runs.append(rows)
-        kept.append({k: b.once(f'{seed}/{k}-labels', lambda: labels_kept(b, models[k][0], n, seed, **o)) for k, o in [('DiffFM', {}), ('FlowFM', {}), *[(f'FlowFM-{k}', {}) for k in few[:1]]]})
+        kept.append({k: b.once(f'{seed}/{k}-labels', lambda: labels_kept(b, models[k][0], n, seed)) for k in ('DiffFM', 'FlowFM', *(f'FlowFM-{k}' for k in few[:1]))})
     rows = summarise(runs)
     facts = dict(b.facts(), n=n, epochs=epochs, schedule=schedule, times=repr(LogitNormal(time_mean)))
-    write_whole(out/'generation.json', lambda p: p.write_text(json.dumps(dict(command=command, settings=b.settings, rows=rows, training_seconds=training, labels=kept), indent=1)+'\n'))
     plt.switch_backend('agg')
-    fig = plot_generation(rows)
-    write_whole(out/'generation.png', lambda p: fig.savefig(p, format='png', dpi=110))
-    write_whole(out/'generation.md', lambda p: p.write_text(generation_page(command, facts, rows, training, kept)))
+    b.publish(out, 'generation', dict(command=command, rows=rows, training_seconds=training, labels=kept), plot_generation(rows), generation_page(command, facts, rows, training, kept))
     print(f'\n{generation_table(rows)}\n\n{generation_verdict(rows)}\n\ntable and figure are in {out}')
     return rows

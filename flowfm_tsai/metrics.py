@@ -6,8 +6,7 @@
 __all__ = ['FeatureClassifier', 'fit_features', 'frechet_distance', 'precision_recall', 'inception_score',
            'log_spectral_distance', 'synthetic_scores', 'generation_metrics']
 
-# %% ../nbs/api/40_metrics.ipynb #2099c104
-from typing import Optional
+# %% ../nbs/api/40_metrics.ipynb #d5369f03
 import numpy as np
 import torch
 from torch import nn, Tensor

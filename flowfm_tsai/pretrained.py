@@ -18,7 +18,7 @@ from . import __version__
 from .core import *
 from .models import *
 
-# %% ../nbs/api/21_pretrained.ipynb #8b81cc20
+# %% ../nbs/api/21_pretrained.ipynb #7a0d7cdc
 FORMAT, WEIGHTS, CONFIG = 1, 'model.safetensors', 'config.json'
 
 def fold_units(
@@ -49,7 +49,7 @@ def save_pretrained(self:JointModel,
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     config = dict(format=FORMAT, model=type(self).__name__, seq_len=self.seq_len, **self.config, version=__version__)
     write_whole(folder/WEIGHTS, lambda p: save_file(tensors, p, metadata=dict(format='pt')))
-    write_whole(folder/CONFIG, lambda p: p.write_text(json.dumps(config, indent=1)+'\n', encoding='utf-8'))
+    write_json(folder/CONFIG, config)
     return folder
 
 # %% ../nbs/api/21_pretrained.ipynb #7462854d

@@ -48,7 +48,14 @@ def held_out(
     order = np.random.default_rng(seed).permutation(n)
     return np.sort(order[n//5:]), np.sort(order[:n//5])
 
-# %% ../nbs/api/51_recipes.ipynb #f8b7687e
+# %% ../nbs/api/51_recipes.ipynb #8066d85e
+def _fit_and_save(learn, out, epochs, lr):
+    "Fit, going on from what an interrupted run left, and save the weights."
+    learn.fit_one_cycle(epochs, lr, cbs=ResumeCallback(out/'training.pt'))
+    learn.save_pretrained(out)
+    print(f'weights are in {out}')
+    return learn
+
 def pretrain(
     data:str, # An .npz file with windows X (N, C, L) or (N, L, C)
     out:str='pretrained', # Folder for the weights
@@ -69,10 +76,7 @@ def pretrain(
     out = writable_folder(out)
     print(f'{len(X)} windows of {X.shape[1]} channels and {X.shape[2]} steps', flush=True)
     learn = LEARNERS[arch](get_ts_dls(X, bs=bs, inplace=False), pretrained=weights or False, size=size, patch_size=patch_size, p=p, seed=seed, cbs=EMACallback(ema) if ema else None)
-    learn.fit_one_cycle(epochs, lr, cbs=ResumeCallback(out/'training.pt'))
-    learn.save_pretrained(out)
-    print(f'weights are in {out}')
-    return learn
+    return _fit_and_save(learn, out, epochs, lr)
 
 def distill(
     data:str, # An .npz file with windows X, such as the weights were trained on
@@ -89,10 +93,7 @@ def distill(
     X, _, _ = load_windows(data)
     out = writable_folder(out)
     learn = distill_learner(get_ts_dls(X, bs=bs, inplace=False), weights, steps=steps, cbs=EMACallback(ema), seed=seed)
-    learn.fit_one_cycle(epochs, lr, cbs=ResumeCallback(out/'training.pt'))
-    learn.save_pretrained(out)
-    print(f'weights are in {out}')
-    return learn
+    return _fit_and_save(learn, out, epochs, lr)
 
 def _start(dls, weights, **kwargs):
     "A learner of the kind that the weights are of."

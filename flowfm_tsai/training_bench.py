@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['WatchCallback', 'time_to_reach', 'training_table', 'plot_training', 'training_page', 'bench_training']
 
-# %% ../nbs/api/63_training_bench.ipynb #496b68c5
-import json
+# %% ../nbs/api/63_training_bench.ipynb #bc15cb24
 from pathlib import Path
 from typing import Optional
 import numpy as np
@@ -20,7 +19,7 @@ from .metrics import *
 from .paths import *
 from .transfer import *
 
-# %% ../nbs/api/63_training_bench.ipynb #5c907af7
+# %% ../nbs/api/63_training_bench.ipynb #351909ae
 class WatchCallback(Callback):
     "Measure the averaged model at regular intervals, and keep the seconds of training alone."
     order = EMACallback.order + 1
@@ -138,9 +137,7 @@ def bench_training(
             return watch.points
         runs.append({name: b.once(f'{seed}-{name}', lambda: curve(name)) for name in LEARNERS})
     plt.switch_backend('agg')
-    fig = plot_training(runs)
-    write_whole(out/'training.json', lambda p: p.write_text(json.dumps(dict(command=command, settings=b.settings, runs=runs), indent=1)+'\n'))
-    write_whole(out/'training.png', lambda p: fig.savefig(p, format='png', dpi=110))
-    write_whole(out/'training.md', lambda p: p.write_text(training_page(command, dict(b.facts(), epochs=epochs, n=n, probe=len(taught), schedule=schedule, times=repr(LogitNormal(time_mean))), runs)))
+    facts = dict(b.facts(), epochs=epochs, n=n, probe=len(taught), schedule=schedule, times=repr(LogitNormal(time_mean)))
+    b.publish(out, 'training', dict(command=command, runs=runs), plot_training(runs), training_page(command, facts, runs))
     print(f'\n{training_table(runs)}\n\ntable and figure are in {out}')
     return runs
