@@ -80,15 +80,18 @@ def main(args):
     sources = {o: page_of(o) for o in sum(found.values(), [])} | ({home: Path('index.md')} if home else {})
     notebooks = [o for o in sources if o.suffix == '.ipynb']
 
-    common = b''.join(o.read_bytes() for o in [*package, docs/'processors.py', docs/'showdoc.py']) + f'{setup} {args.exec}'.encode()
+    common = b''.join(o.read_bytes() for o in [*package, docs/'processors.py', docs/'showdoc.py']) + f'{setup} {args.exec} {os.environ.get("FLOWFM_DATA")}'.encode()
     errors = []
     shutil.copytree(nbs, work/'nbs', ignore=shutil.ignore_patterns('*.ipynb', '.*'), dirs_exist_ok=True) # what notebooks load
     for i, src in enumerate(notebooks, 1):
         dst, key = work/src.relative_to(root), hashlib.sha256(common + src.read_bytes()).hexdigest()
         print(f'[{i:2}/{len(notebooks)}] {src.relative_to(root)}', end=' ', flush=True)
         if dst.exists() and not args.force and read_nb(dst).metadata.get('key') == key: print('unchanged'); continue
-        start = time.time()
-        error = execute(src, dst, args.exec, key)
+        start, full = time.time(), args.exec
+        if 'FLOWFM_DATA' in src.read_text(encoding='utf-8') and not os.environ.get('FLOWFM_DATA'):
+            full = False
+            print('(without outputs: FLOWFM_DATA names no folder of data sets)', end=' ')
+        error = execute(src, dst, full, key)
         print('FAILED' if error else f'{time.time()-start:.0f} s', flush=True)
         if error: errors.append(error)
     if errors: sys.exit('\n'.join(['', *errors, f'{len(errors)} notebook(s) failed: no site made']))

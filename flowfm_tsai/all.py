@@ -11,6 +11,11 @@ from .transfer import *
 from .distillation import *
 from .metrics import *
 from .plots import *
-from .har import *
+from .windowing import windows
+from .storage import *
+from .splits import *
+from .augment import *
+from .har import watch_windows, WATCH_CHANNELS, WATCH_CLASSES
+from . import har # har.load, har.pool
 
 register()

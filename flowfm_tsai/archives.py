@@ -5,22 +5,24 @@
 # %% auto #0
 __all__ = ['Member', 'find_files', 'read_table']
 
-# %% ../nbs/api/46_archives.ipynb #43086f34
-import contextlib, gzip, io, os, re, shutil, tempfile, zipfile, zlib
+# %% ../nbs/api/46_archives.ipynb #b9a213a0
+import contextlib, errno, gzip, io, os, re, shutil, tempfile, zipfile, zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterator, Optional, Union
 import numpy as np
 import pandas as pd
 
-# %% ../nbs/api/46_archives.ipynb #e8f7ab95
+# %% ../nbs/api/46_archives.ipynb #036a3965
 @contextlib.contextmanager
 def _readable(
     name, # What is being read
 ):
     "Say which file is damaged."
     try: yield
-    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError) as e: raise ValueError(f"{name} is damaged ({e or 'it ends early'}): get it again") from e
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as e: # an OSError of gzip has no number; a place outside of a zip is EINVAL
+        if isinstance(e, OSError) and e.errno not in (None, errno.EINVAL): raise
+        raise ValueError(f"{name} is damaged ({e or 'it ends early'}): get it again") from e
     except UnicodeDecodeError as e: raise ValueError(f"{name} is no text file ({e.reason}): damaged, or another kind of file") from e
 
 @dataclass
@@ -37,7 +39,7 @@ def _in_zip(file, path, zips):
 
 def _opened(member, zips):
     "The file itself, or the files in it if it is a zip to look into."
-    if not re.search(zips, member.path, re.I): yield member
+    if not member.path.lower().endswith('.zip') or not re.search(zips, member.path, re.I): yield member
     else:
         with _readable(member.path), member.open() as f:
             if not f.seekable() or isinstance(f, zipfile.ZipExtFile):
@@ -58,14 +60,14 @@ def find_files(
         if not zipfile.is_zipfile(root): raise ValueError(f"{str(root)!r} is neither a folder nor a zip that can be read: damaged, or another kind of file")
         found = _in_zip(root, root.as_posix(), zips)
     else:
-        paths = sorted(Path(d, f) for d, _, files in os.walk(root) for f in files)
-        found = (m for p in paths for m in _opened(Member(p.as_posix(), lambda p=p: open(p, 'rb', buffering=0)), zips))
-    once = {}
+        paths = sorted(f'{d}/{f}'.replace(os.sep, '/') for d, _, files in os.walk(root) for f in files)
+        found = (m for p in paths for m in _opened(Member(p, lambda p=p: open(p, 'rb', buffering=0)), zips))
+    once, pattern = {}, re.compile(pattern)
     for m in found:
-        if (match := re.search(pattern, m.path)) and os.path.basename(m.path)[0] != '.': once.setdefault(match.groups(), (match, m))
+        if (match := pattern.search(m.path)) and os.path.basename(m.path)[0] != '.': once.setdefault(match.groups(), (match, m))
     return [once[k] for k in sorted(once, key=lambda k: once[k][1].path)]
 
-# %% ../nbs/api/46_archives.ipynb #3bf722ce
+# %% ../nbs/api/46_archives.ipynb #0b35c250
 def _line_blocks(file, end, size):
     "A file in blocks of whole lines, without a last one that was cut off."
     held = b''
@@ -88,8 +90,8 @@ def read_table(
     "Read a table of numbers block by block."
     places, end_b, sep_b = list(columns.values()), end.encode(), None if sep == ' ' else sep.encode()
     named = isinstance(places[0], str)
-    def parse(block, dtype): # all columns are numbered, and only those wanted are made
-        return pd.read_csv(io.BytesIO(block), sep=r'\s+' if sep == ' ' else sep, header=None, names=range(n), usecols=places, dtype=dtype, index_col=False, low_memory=False)
+    def parse(block, dtype, end): # all columns are numbered, and only those wanted are made
+        return pd.read_csv(io.BytesIO(block), sep=r'\s+' if sep == ' ' else sep, header=None, names=range(n), usecols=places, dtype=dtype, index_col=False, low_memory=False, lineterminator=None if end == '\n' else end)
     n = None
     with _readable(member.path), member.open() as raw, (gzip.open(raw) if member.path.endswith('.gz') else contextlib.nullcontext(raw)) as f:
         for block in _line_blocks(f, end_b, size) if whole else iter(lambda: f.read(), b''):
@@ -103,13 +105,13 @@ def read_table(
                 elif len(fields) != n_columns: raise ValueError(f"{member.path}: expected {n_columns} columns, got {len(fields)} in the first line, {first[:80]!r}")
                 n = len(fields)
             try:
-                d = parse(block if end == '\n' else block.replace(end_b, b''), {i: 'category' if k in text else np.float64 for k, i in zip(columns, places)})
+                d = parse(block, {i: 'category' if k in text else np.float64 for k, i in zip(columns, places)}, end)
                 fine = sep == ' ' or np.count_nonzero(np.frombuffer(block, np.uint8) == ord(sep)) == (n-1)*len(d) and not any(np.isnan(d[i].to_numpy()).any() for k, i in zip(columns, places) if k not in text)
             except ValueError: fine = False # pandas' ParserError is one
             if not fine:
                 missing = (sep_b or b' ').join([b'nan']*n)
-                lines = [line if len(line.split(sep_b)) == n else missing for line in block.split(end_b) if line.strip()]
-                d = parse(b'\n'.join(lines), str)
+                lines = [line.strip() if len(line.split(sep_b)) == n else missing for line in block.split(end_b) if line.strip()]
+                d = parse(b'\n'.join(lines), str, '\n')
                 d = {i: d[i].astype('category') if k in text else pd.to_numeric(d[i], errors='coerce') for k, i in zip(columns, places)}
             yield {k: d[i].array if k in text else d[i].to_numpy() for k, i in zip(columns, places)}
     if n is None: raise ValueError(f"{member.path} is empty, or its first line is cut off")

@@ -11,27 +11,30 @@ from typing import Callable, Optional, Union, get_args, get_origin
 from fastcore.docments import docments
 from . import __version__
 
-# %% ../nbs/api/70_cli.ipynb #076f66f4
+# %% ../nbs/api/70_cli.ipynb #eea2b2a3
 COMMANDS = {'demo': ('flowfm_tsai.demo', 'demo', 'pretrain, transfer and generate on real smartwatch recordings'),
-            'pretrain': ('flowfm_tsai.recipes', 'pretrain', 'pretrain on the windows of a file, without labels'),
+            'data': ('flowfm_tsai.recipes', 'make_windows', "make windows of a data set's original files"),
+            'pretrain': ('flowfm_tsai.recipes', 'pretrain', 'pretrain on windows, without labels'),
             'probe': ('flowfm_tsai.recipes', 'probe', 'score pretrained representations with simple classifiers'),
-            'finetune': ('flowfm_tsai.recipes', 'finetune', 'fine-tune a classifier on the labelled windows of a file'),
+            'finetune': ('flowfm_tsai.recipes', 'finetune', 'fine-tune a classifier on labelled windows'),
             'generate': ('flowfm_tsai.recipes', 'generate', 'generate signals from pretrained weights'),
             'distill': ('flowfm_tsai.recipes', 'distill', 'distil pretrained FlowFM weights to a few steps of generation'),
             'bench generation': ('flowfm_tsai.generation_bench', 'bench_generation', 'compare flow and diffusion: speed and quality of generation'),
             'bench training': ('flowfm_tsai.training_bench', 'bench_training', 'compare flow and diffusion: how fast they learn'),
+            'bench data': ('flowfm_tsai.data_bench', 'bench_data', 'measure reading, memory and speed of windows on disk'),
             'bench loop': ('flowfm_tsai.bench', 'bench', 'measure what the training loop adds to a bare PyTorch step')}
 
 def add_options(
     parser:argparse.ArgumentParser, # Gets the options
     func:Callable, # Its parameters become options
 ):
-    "Turn the parameters of `func` into command-line options, with its docments as their help."
+    "Turn the parameters of `func` into command-line options (those before a `/` into arguments), with its docments as their help."
     docs = docments(func)
     for name, p in inspect.signature(func).parameters.items():
         kind = next((a for a in get_args(p.annotation) if a is not type(None)), p.annotation) if get_origin(p.annotation) is Union else p.annotation
         flag, text = '--' + name.replace('_', '-'), f'{docs[name]}'
-        if kind is bool: parser.add_argument(flag, action='store_true', help=text)
+        if p.kind is p.POSITIONAL_ONLY: parser.add_argument(name, type=kind, metavar=name.upper(), help=text)
+        elif kind is bool: parser.add_argument(flag, action='store_true', help=text)
         elif p.default is p.empty: parser.add_argument(flag, type=kind, required=True, help=text)
         else: parser.add_argument(flag, type=kind, default=p.default, metavar=kind.__name__.upper(), help=text + ('' if p.default is None else ' (default: %(default)s)'))
 
@@ -52,11 +55,12 @@ def main(
             func = getattr(importlib.import_module(module), attr)
             add_options(command, func)
     args = vars(parser.parse_args(argv))
-    try: func(**args)
+    given = [args.pop(p.name) for p in inspect.signature(func).parameters.values() if p.kind is p.POSITIONAL_ONLY]
+    try: func(*given, **args)
     except (ValueError, TypeError, OSError, RuntimeError) as e:
         print(f'flowfm: error: {e}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print('\nflowfm: interrupted; the same command goes on from the last whole epoch', file=sys.stderr)
+        print('\nflowfm: interrupted; with the same command, a training goes on from its last whole epoch', file=sys.stderr)
         return 130
     return 0

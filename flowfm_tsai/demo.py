@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['pretrain_fold', 'demo_fold', 'demo_table', 'demo_gains', 'demo_figures', 'demo']
 
-# %% ../nbs/api/60_demo.ipynb #3da7487d
+# %% ../nbs/api/60_demo.ipynb #1d270c68
 import json, shutil, time
 from pathlib import Path
 from typing import Optional
@@ -15,6 +15,7 @@ from tsai.data.core import get_ts_dls, TSClassification
 from .core import *
 from .callbacks import *
 from .har import *
+from .splits import *
 from .learner import *
 from .paths import *
 from .plots import *

@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['subject_folds', 'leave_one_subject_out', 'random_split', 'few_labels', 'check_splits']
 
-# %% ../nbs/api/44_splits.ipynb #16409504
+# %% ../nbs/api/44_splits.ipynb #5e15532a
 import warnings
 from typing import Optional, Union
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
+from .core import *
 from .storage import *
 
-# %% ../nbs/api/44_splits.ipynb #1c4e7893
+# %% ../nbs/api/44_splits.ipynb #18e5452d
 def subject_folds(
     subjects:np.ndarray, # (N,) subject of each window
     n_folds:int=5, # Number of folds
@@ -28,7 +29,7 @@ def subject_folds(
         return [(np.flatnonzero(~np.isin(subjects, p)), np.flatnonzero(np.isin(subjects, p))) for p in parts]
     y = np.asarray(y)
     alone = [str(c) for c in np.unique(y) if len(np.unique(subjects[y == c])) == 1]
-    if alone: warnings.warn(f"only one subject has the class {', '.join(alone)}: where it is tested, nothing was trained on it")
+    if alone: warn(f"only one subject has the class {', '.join(alone)}: where it is tested, nothing was trained on it")
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', 'The least populated class')
         return list(StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed).split(y, y, subjects))
@@ -51,7 +52,7 @@ def random_split(
     if not 0 < k < n: raise ValueError(f"test={test} of {n} windows leaves one side empty")
     return np.sort(order[k:]), np.sort(order[:k])
 
-# %% ../nbs/api/44_splits.ipynb #2214f68d
+# %% ../nbs/api/44_splits.ipynb #65e3c2a5
 def few_labels(
     splits:tuple, # (train, test)
     y:np.ndarray, # (N,) class of each window
@@ -67,7 +68,7 @@ def few_labels(
         k = max(1, round(n*len(own))) if isinstance(n, float) else n
         if k > len(own): short.append(f'{c} ({len(own)})')
         keep.append(own[:k])
-    if short: warnings.warn(f"fewer than {n} training windows: {', '.join(short)}. All of them are kept")
+    if short: warn(f"fewer than {n} training windows: {', '.join(short)}. All of them are kept")
     return np.sort(np.concatenate(keep)), splits[1]
 
 # %% ../nbs/api/44_splits.ipynb #ac08c8bf

@@ -5,18 +5,18 @@
 # %% auto #0
 __all__ = ['WindowArray', 'HARData', 'WindowWriter', 'open_windows', 'block_shuffle']
 
-# %% ../nbs/api/43_storage.ipynb #73d04569
-import json, mmap, os, shutil, tempfile, warnings, zipfile
+# %% ../nbs/api/43_storage.ipynb #ab568f18
+import json, mmap, os, shutil, tempfile, zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional, Union
 import numpy as np
 from .core import *
 
-# %% ../nbs/api/43_storage.ipynb #45966d46
+# %% ../nbs/api/43_storage.ipynb #5efe8013
 class WindowArray:
     "Windows of one or several arrays, one after the other, read where they are."
-    release = 2**28 # bytes of mapped pages to use before they are handed back
+    release = 2**25 # bytes of mapped pages to use, about, before they are handed back
 
     def __init__(self,
         *parts, # Arrays (N_i, C, L): NumPy, memmap, or `WindowArray`
@@ -38,7 +38,7 @@ class WindowArray:
 
     def __array__(self, dtype=None, copy=None):
         if (size := self.dtype.itemsize*int(np.prod(self.shape))) > 2**30:
-            warnings.warn(f"reading all {len(self):,} windows into memory, {size/2**30:.1f} GiB: with get_ts_dls, inplace=False leaves them where they are", stacklevel=2)
+            warn(f"reading all {len(self):,} windows into memory, {size/2**30:.1f} GiB: with get_ts_dls, inplace=False leaves them where they are", 2)
         return np.asarray(self[:], dtype)
 
     def __getitem__(self,
@@ -66,7 +66,7 @@ class WindowArray:
         for p in self.parts:
             if isinstance(p, np.memmap) and p._mmap is not None: p._mmap.madvise(mmap.MADV_DONTNEED)
 
-# %% ../nbs/api/43_storage.ipynb #b0f7fa09
+# %% ../nbs/api/43_storage.ipynb #00cae51b
 @dataclass(repr=False)
 class HARData:
     "Windows, and what is known of each."
@@ -84,6 +84,9 @@ class HARData:
     def arrays(self):
         "All that is known of each window, by name."
         return {k: np.asarray(v) for k, v in dict(y=self.y, pid=self.pid, **self.columns).items() if v is not None}
+
+    @property
+    def weights(self): return self.columns.get('weight') # (N,) how often to draw each window, of pooled sets
 
     def __len__(self): return len(self.X)
     def __repr__(self):
@@ -195,15 +198,15 @@ def open_windows(
     try: return HARData(X, known.pop('y', None), known.pop('pid', None), meta, {k: v for k, v in known.items() if v.shape[:1] == X.shape[:1]})
     except ValueError as e: raise ValueError(f"{path}: {e}") from e
 
-# %% ../nbs/api/43_storage.ipynb #ed4cceda
+# %% ../nbs/api/43_storage.ipynb #12ecd80b
 def block_shuffle(
-    idxs:np.ndarray, # (N,) numbers of windows, in the order in which they lie
+    idxs:np.ndarray, # (n,) numbers of windows
     block:int=64, # Windows that lie side by side
     blocks:int=256, # Blocks that are mixed
-    weights:Optional[np.ndarray]=None, # (N,) draw that many windows in proportion to these, with replacement
-) -> np.ndarray: # (N,) the same numbers in a new order, or the draws; random by NumPy's global state, as in fastai
+    weights:Optional[np.ndarray]=None, # (N,) of all windows: draw n of them in proportion to these, with replacement
+) -> np.ndarray: # (n,) the same numbers in a new order, or the draws; random by NumPy's global state, as in fastai
     "Shuffle windows so that they can be read at the speed of the disk."
-    n = len(idxs)
-    at = np.arange(n) if weights is None else np.random.choice(n, n, p=weights/weights.sum())
-    group = np.random.permutation(-(-n//block))//blocks
-    return np.asarray(idxs)[at[np.lexsort((np.random.random(n), group[at//block]))]]
+    idxs = np.sort(idxs)
+    if weights is not None: idxs = np.sort(np.random.choice(idxs, len(idxs), p=weights[idxs]/weights[idxs].sum()))
+    group = np.random.permutation(-(-len(idxs)//block))//blocks
+    return idxs[np.lexsort((np.random.random(len(idxs)), np.repeat(group, block)[:len(idxs)]))]

@@ -5,14 +5,16 @@
 # %% auto #0
 __all__ = ['OVERSAMPLE', 'windows', 'resample', 'cut_windows']
 
-# %% ../nbs/api/42_windowing.ipynb #4ffb85b9
+# %% ../nbs/api/42_windowing.ipynb #0eefce96
 import math
 from collections import Counter
 from fractions import Fraction
 from functools import lru_cache
 from typing import Iterable, Optional
 import numpy as np
-from scipy.signal import firwin, upfirdn
+import torch
+import torch.nn.functional as F
+from scipy.signal import firwin
 
 # %% ../nbs/api/42_windowing.ipynb #3736ed66
 def windows(
@@ -26,18 +28,21 @@ def windows(
     if len(x) < length: return np.empty((0, x.shape[1], length), np.float32)
     return np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(x, length, 0)[::stride], np.float32)
 
-# %% ../nbs/api/42_windowing.ipynb #3083a3a3
+# %% ../nbs/api/42_windowing.ipynb #9d9adf4b
 OVERSAMPLE = 2 # how much finer than the output the signal is before it is read off
 
 @lru_cache(maxsize=None)
 def _low_pass(rate, out_rate):
-    "Factors `up` and `down` to the finer rate, the filter's taps, and how many samples on either side an output depends on."
+    "Factors `up` and `down` to the finer rate, the filter's taps, and the same as kernels (up, 1, W) of a convolution with stride `down` over samples that begin `before` the first."
     ratio = Fraction(OVERSAMPLE*out_rate/rate).limit_denominator(64)
     up, down, slower = ratio.numerator, ratio.denominator, min(rate, out_rate)
-    half = math.ceil(10*rate*up/slower/down)*down
-    taps = firwin(2*half+1, .45*slower, window=('kaiser', 5.), fs=rate*up)
+    half = math.ceil(8*rate*up/slower)
+    taps = firwin(2*half+1, .44*slower, window=('kaiser', 5.), fs=rate*up)
     for p in range(up): taps[p::up] /= taps[p::up].sum() # a constant stays the same constant at every phase
-    return up, down, taps.astype(np.float32), half//up//down*down + 2*down
+    before, after = math.ceil(half/up), ((up-1)*down + half)//up
+    place = half + np.arange(up)[:, None]*down - np.arange(-before, after+1)*up # which tap meets which sample
+    kernels = np.where((place >= 0) & (place <= 2*half), taps[place.clip(0, 2*half)], 0)
+    return up, down, taps, torch.from_numpy(kernels[:, None]).float(), before, after
 
 def resample(
     x:np.ndarray, # (C, T) a stretch without gaps
@@ -47,15 +52,16 @@ def resample(
     out_rate:float=30., # Times in a second of `at`
 ) -> np.ndarray: # (C, M)
     "Low-pass a signal at the Nyquist frequency of the slower of two rates, and read it at the times `at`."
-    up, down, taps, reach = _low_pass(float(rate), float(out_rate))
-    padded = np.pad(x, ((0, 0), (reach, reach)), 'edge')
-    fine = upfirdn(taps, padded, up, down)[:, (len(taps)//2 + reach*up)//down:] # without the filter's delay and the padding
+    up, down, _, kernels, before, after = _low_pass(float(rate), float(out_rate))
+    x = torch.from_numpy(np.ascontiguousarray(x))
+    padded = F.pad(x[:, None], (before, after + 2*down), mode='replicate')
+    fine = F.conv1d(padded, kernels.to(x.dtype), stride=down).transpose(1, 2).flatten(1).numpy() # (C, steps, up), in order of time
     place = np.interp(at, t, np.arange(len(t))) * (up/down)
     i = place.astype(np.int64)
     f = (place - i).astype(fine.dtype)
     return np.take(fine, i, -1)*(1 - f) + np.take(fine, i+1, -1)*f
 
-# %% ../nbs/api/42_windowing.ipynb #02ec48e7
+# %% ../nbs/api/42_windowing.ipynb #81dc9f4f
 def _pieces(blocks, rate, cut_at_labels, max_gap, left_out):
     "Clean the blocks, and split them: yields how a piece goes on ('run', 'gap' or 'on'), and its times, values and labels."
     before, hole_after = None, False # time and label of the last good sample, and whether bad ones came after it
@@ -101,7 +107,8 @@ def cut_windows(
     left_out = Counter() if left_out is None else left_out
     length, step = round(seconds*out_rate), round(stride*out_rate)
     if length < 2 or step < 1: raise ValueError(f"seconds={seconds}, stride={stride}: at {out_rate} Hz a window must have two samples or more, and a stride one")
-    up, down, _, reach = _low_pass(float(rate), float(out_rate))
+    up, down, *_, before, after = _low_pass(float(rate), float(out_rate))
+    reach = max(before, after) + down + 1 # samples on either side that an output depends on
     held, anchor, j, made, void = None, 0., 0, 0, 0 # samples held back; start of the run; next window's first sample; windows made, and those that fall into a gap whole
 
     def grid(t): return (t - anchor)*out_rate

@@ -85,3 +85,22 @@ def test_demo(tmp_path):
     again = flowfm(*args, cwd=tmp_path)
     assert 'pretraining on' not in again and '| fine-tuned |' in again
     assert 'other settings' in flowfm(*args, '--seed', 1, cwd=tmp_path, ok=False)
+
+def test_data_and_pretrain_from_disk(tmp_path):
+    "Original files to windows on disk, and a training on them that `load` would have made too."
+    rng = np.random.default_rng(0)
+    for pid in (1600, 1601):
+        (tmp_path/'raw').mkdir(exist_ok=True)
+        xyz = rng.normal(0, 1, (1300, 3)) + [0, 0, 9.8]
+        (tmp_path/f'raw/data_{pid}_accel_watch.txt').write_text(''.join(f'{pid},{"AB"[i//650]},{50_000_000*i},{a},{b},{c};\n' for i, (a, b, c) in enumerate(xyz)))
+    for out in ('w.npz', 'w'):
+        said = flowfm('data', 'wisdm', '--root', 'raw', '--out', out, cwd=tmp_path)
+        assert '2 subjects, 2 classes' in said and 'no files of 44 of 46 subjects' in said
+        assert 'is already there' in flowfm('data', 'wisdm', '--root', 'raw', '--out', out, cwd=tmp_path, ok=False)
+    assert np.array_equal(np.load(tmp_path/'w.npz')['X'], np.load(tmp_path/'w/X.npy'))
+    flowfm('pretrain', '--data', 'w', '--epochs', 1, '--patch-size', 30, '--bs', 8, '--out', 'a', cwd=tmp_path)
+    assert 'fine-tuned' in flowfm('finetune', '--data', 'raw', '--weights', 'a', '--epochs', 1, '--freeze-epochs', 1, '--bs', 8, cwd=tmp_path)
+    assert 'no data set that is known' in flowfm('pretrain', '--data', 'a', cwd=tmp_path, ok=False)
+    for args, says in ((('wisdm', '--root', 'a'), 'archive.ics.uci.edu'), (('wisdm', '--root', 'nowhere'), 'no folder or zip'), (('wisdom', '--root', 'raw'), 'expected one of')):
+        assert says in flowfm('data', *args, '--out', 'x.npz', cwd=tmp_path, ok=False)
+    assert not list(tmp_path.glob('*x.npz*'))

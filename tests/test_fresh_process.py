@@ -121,3 +121,23 @@ def test_nothing_is_pickled(pretrained, tmp_path):
     json.loads((folder/'config.json').read_text())
     raw = (folder/'model.safetensors').read_bytes()
     assert json.loads(raw[8:8+int.from_bytes(raw[:8], 'little')])['__metadata__'] == {'format': 'pt'}
+
+def test_windows_on_disk_leave_memory_alone(fresh):
+    "A shuffled epoch over 1 GB: a mapped file ends up in this process's memory whole, a `WindowArray` doesn't."
+    code = """
+import numpy as np, psutil
+from tsai.data.core import get_ts_dls
+from flowfm_tsai.storage import open_windows
+from flowfm_tsai.learner import set_epoch_order
+np.lib.format.open_memmap('X.npy', 'w+', np.float32, (300_000, 3, 300)).flush() # a hole, which takes no room on disk
+resident = lambda: psutil.Process().memory_info().rss/2**20
+def rise(X):
+    dl = get_ts_dls(X, bs=256, inplace=False).train
+    set_epoch_order(dl)
+    start, most = resident(), 0
+    for x, in dl: most = max(most, resident() - start)
+    return most
+print(rise(open_windows('.').X), rise(np.load('X.npy', mmap_mode='r')))
+"""
+    ours, mapped = map(float, fresh(code).split()[-2:])
+    assert ours < 300 and mapped > 800, (ours, mapped)
