@@ -13,7 +13,7 @@ from typing import Callable, Iterator, Optional, Union
 import numpy as np
 import pandas as pd
 
-# %% ../nbs/api/46_archives.ipynb #036a3965
+# %% ../nbs/api/46_archives.ipynb #194f199e
 @contextlib.contextmanager
 def _readable(
     name, # What is being read
@@ -30,12 +30,13 @@ class Member:
     "A file in a folder or in a zip."
     path:str # Where it is, through zips too
     open:Callable # Opens it for reading bytes
+    stamp:Callable=tuple # Gives its size, and when it was changed or its checksum
 
 def _in_zip(file, path, zips):
     with _readable(path): z = zipfile.ZipFile(file)
     for info in sorted(z.infolist(), key=lambda i: i.filename):
         if not info.is_dir() and not info.filename.startswith('__MACOSX'):
-            yield from _opened(Member(f'{path}/{info.filename}', lambda info=info: z.open(info)), zips)
+            yield from _opened(Member(f'{path}/{info.filename}', lambda info=info: z.open(info), lambda info=info: (info.file_size, info.CRC)), zips)
 
 def _opened(member, zips):
     "The file itself, or the files in it if it is a zip to look into."
@@ -61,13 +62,13 @@ def find_files(
         found = _in_zip(root, root.as_posix(), zips)
     else:
         paths = sorted(f'{d}/{f}'.replace(os.sep, '/') for d, _, files in os.walk(root) for f in files)
-        found = (m for p in paths for m in _opened(Member(p, lambda p=p: open(p, 'rb', buffering=0)), zips))
+        found = (m for p in paths for m in _opened(Member(p, lambda p=p: open(p, 'rb', buffering=0), lambda p=p: (os.stat(p).st_size, os.stat(p).st_mtime_ns)), zips))
     once, pattern = {}, re.compile(pattern)
     for m in found:
         if (match := pattern.search(m.path)) and os.path.basename(m.path)[0] != '.': once.setdefault(match.groups(), (match, m))
     return [once[k] for k in sorted(once, key=lambda k: once[k][1].path)]
 
-# %% ../nbs/api/46_archives.ipynb #0b35c250
+# %% ../nbs/api/46_archives.ipynb #53c1203f
 def _line_blocks(file, end, size):
     "A file in blocks of whole lines, without a last one that was cut off."
     held = b''
@@ -84,14 +85,20 @@ def read_table(
     sep:str=',', # Between columns: a comma, or a blank for any number of blanks
     end:str='\n', # What ends a line
     whole:bool=True, # Leave out a last line without its end
-    text:tuple=(), # Columns that are categories; all others are numbers
+    text:tuple=(), # Columns that are categories
+    times:tuple=(), # Columns that are dates with times of day, such as 2016-11-13 02:18:00.01; all others are numbers
     size:int=2**24, # Bytes in a block
-) -> Iterator[dict]: # For each block, an array for each column wanted, NaN where a number is missing or can't be read; a pandas `Categorical` for `text`
+) -> Iterator[dict]: # For each block, an array for each column wanted, NaN where a number is missing or can't be read; a pandas `Categorical` for `text`; seconds since 1970 for `times`
     "Read a table of numbers block by block."
     places, end_b, sep_b = list(columns.values()), end.encode(), None if sep == ' ' else sep.encode()
     named = isinstance(places[0], str)
     def parse(block, dtype, end): # all columns are numbered, and only those wanted are made
         return pd.read_csv(io.BytesIO(block), sep=r'\s+' if sep == ' ' else sep, header=None, names=range(n), usecols=places, dtype=dtype, index_col=False, low_memory=False, lineterminator=None if end == '\n' else end)
+    def number(k, column): # of a column of strings
+        if k in text: return column.astype('category').array
+        if k not in times: return pd.to_numeric(column, errors='coerce').to_numpy()
+        when = pd.to_datetime(column, errors='coerce', format='ISO8601').to_numpy('datetime64[us]')
+        return np.where(np.isnat(when), np.nan, when.astype(np.int64)*1e-6)
     n = None
     with _readable(member.path), member.open() as raw, (gzip.open(raw) if member.path.endswith('.gz') else contextlib.nullcontext(raw)) as f:
         for block in _line_blocks(f, end_b, size) if whole else iter(lambda: f.read(), b''):
@@ -105,13 +112,15 @@ def read_table(
                 elif len(fields) != n_columns: raise ValueError(f"{member.path}: expected {n_columns} columns, got {len(fields)} in the first line, {first[:80]!r}")
                 n = len(fields)
             try:
-                d = parse(block, {i: 'category' if k in text else np.float64 for k, i in zip(columns, places)}, end)
-                fine = sep == ' ' or np.count_nonzero(np.frombuffer(block, np.uint8) == ord(sep)) == (n-1)*len(d) and not any(np.isnan(d[i].to_numpy()).any() for k, i in zip(columns, places) if k not in text)
+                d = parse(block, {i: 'category' if k in text else str if k in times else np.float64 for k, i in zip(columns, places)}, end)
+                d = {k: d[i].array if k in text else number(k, d[i]) if k in times else d[i].to_numpy() for k, i in zip(columns, places)}
+                rows = len(d[next(iter(columns))])
+                fine = sep == ' ' or np.count_nonzero(np.frombuffer(block, np.uint8) == ord(sep)) == (n-1)*rows and not any(np.isnan(v).any() for k, v in d.items() if k not in text)
             except ValueError: fine = False # pandas' ParserError is one
             if not fine:
                 missing = (sep_b or b' ').join([b'nan']*n)
                 lines = [line.strip() if len(line.split(sep_b)) == n else missing for line in block.split(end_b) if line.strip()]
                 d = parse(b'\n'.join(lines), str, '\n')
-                d = {i: d[i].astype('category') if k in text else pd.to_numeric(d[i], errors='coerce') for k, i in zip(columns, places)}
-            yield {k: d[i].array if k in text else d[i].to_numpy() for k, i in zip(columns, places)}
+                d = {k: number(k, d[i]) for k, i in zip(columns, places)}
+            yield d
     if n is None: raise ValueError(f"{member.path} is empty, or its first line is cut off")

@@ -11,7 +11,7 @@ from typing import Callable, Optional, Union, get_args, get_origin
 from fastcore.docments import docments
 from . import __version__
 
-# %% ../nbs/api/70_cli.ipynb #eea2b2a3
+# %% ../nbs/api/70_cli.ipynb #4c07d718
 COMMANDS = {'demo': ('flowfm_tsai.demo', 'demo', 'pretrain, transfer and generate on real smartwatch recordings'),
             'data': ('flowfm_tsai.recipes', 'make_windows', "make windows of a data set's original files"),
             'pretrain': ('flowfm_tsai.recipes', 'pretrain', 'pretrain on windows, without labels'),
@@ -61,6 +61,6 @@ def main(
         print(f'flowfm: error: {e}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print('\nflowfm: interrupted; with the same command, a training goes on from its last whole epoch', file=sys.stderr)
+        print('\nflowfm: interrupted; the same command goes on from what is finished', file=sys.stderr)
         return 130
     return 0

@@ -6,8 +6,8 @@
 __all__ = ['resident', 'make_noise', 'measure_memory', 'measure_speed', 'measure_reading', 'bench_data', 'data_table',
            'data_page']
 
-# %% ../nbs/api/64_data_bench.ipynb #d9f04955
-import os, shutil, time, warnings
+# %% ../nbs/api/64_data_bench.ipynb #752b1354
+import inspect, os, shutil, time, warnings
 from pathlib import Path
 from typing import Optional
 import numpy as np
@@ -19,12 +19,12 @@ from fastprogress.fastprogress import progress_bar
 from tsai.data.core import get_ts_dls
 from .core import *
 from .archives import *
-from .bench import _StopAfter
+from .bench import StopAfter
 from .har import *
 from .learner import *
 from .storage import *
 
-# %% ../nbs/api/64_data_bench.ipynb #4cfa0e5f
+# %% ../nbs/api/64_data_bench.ipynb #d0c3d0a8
 def resident() -> float: # GiB
     "Memory of this process that is in RAM, mapped files included."
     return psutil.Process().memory_info().rss / 2**30
@@ -90,7 +90,7 @@ def measure_speed(
         start = time.perf_counter()
         for _ in range(n): next(batches)
         drawing = (time.perf_counter() - start)/n
-        stop = _StopAfter(steps+1)
+        stop = StopAfter(steps+1)
         with learn.no_bar(), learn.no_logging(): learn.fit(1, 1e-3, cbs=stop)
         step = sum(stop.times[1:])/steps
         shares.append(drawing/step)
@@ -142,13 +142,8 @@ def bench_data(
     need = windows*3600*1.1
     if shutil.disk_usage(work).free < need: raise OSError(f"{windows:,} windows need {need/2**30:.1f} GiB in {str(work)!r}, and {shutil.disk_usage(work).free/2**30:.1f} are free: choose another --work, or fewer --windows")
     folder, result = work/f'bench-data-{os.getpid()}', dict(windows=windows, bs=bs, size=size)
-    try:
-        print(f'making a file of {windows:,} windows', flush=True)
-        make_noise(folder, windows)
-        result['memory'] = measure_memory(folder, 256)
-        print(f"memory: {result['memory']['ours']:.2f} GiB more over an epoch, {result['memory']['plain']:.2f} GiB with a plain memmap", flush=True)
-        result['speed'] = measure_speed(folder, bs, size, steps, rounds)
-    finally: shutil.rmtree(folder, ignore_errors=True)
+    given = dict(windows=windows, bs=bs, size=size, steps=steps, rounds=rounds)
+    command = 'flowfm bench data' + (' --raw DIR' if raw else '') + ''.join(f' --{k} {v}' for k, v in given.items() if v != inspect.signature(bench_data).parameters[k].default)
     result['reading'] = {}
     for name in SOURCES if raw else ():
         with warnings.catch_warnings():
@@ -156,6 +151,14 @@ def bench_data(
             try: result['reading'][name] = measure_reading(name, raw, rounds)
             except FileNotFoundError: continue
         print(f"{name}: {result['reading'][name]}", flush=True)
+    if raw and not result['reading']: raise FileNotFoundError(f'{raw!r} has no files of {", ".join(SOURCES)}')
+    try:
+        print(f'making a file of {windows:,} windows', flush=True)
+        make_noise(folder, windows)
+        result['memory'] = measure_memory(folder, 256)
+        print(f"memory: {result['memory']['ours']:.2f} GiB more over an epoch, {result['memory']['plain']:.2f} GiB with a plain memmap", flush=True)
+        result['speed'] = measure_speed(folder, bs, size, steps, rounds)
+    finally: shutil.rmtree(folder, ignore_errors=True)
     plt.switch_backend('agg')
     fig, ax = plt.subplots(figsize=(6, 3), layout='constrained')
     for name, label in (('ours', 'pretraining from WindowArray'), ('plain', 'NumPy memmap, no network')): ax.plot(*zip(*result['memory']['curves'][name]), label=label)
@@ -163,12 +166,11 @@ def bench_data(
     ax.legend(frameon=False)
     write_json(out/'data.json', result)
     write_whole(out/'data.png', lambda p: fig.savefig(p, format='png', dpi=110))
-    command = 'flowfm bench data' + (' --raw DIR' if raw else '') + (f' --windows {windows}' if windows != 1_387_255 else '')
     write_whole(out/'data.md', lambda p: p.write_text(data_page(command, result), encoding='utf-8'))
     print(f'\n{data_table(result)}\n\ntable and figure are in {out}')
     return result
 
-# %% ../nbs/api/64_data_bench.ipynb #5f9277c9
+# %% ../nbs/api/64_data_bench.ipynb #42b3af2f
 def data_table(result): # What `bench_data` measured
     "The table in Markdown."
     m, s = result['memory'], result['speed']
@@ -195,6 +197,8 @@ Printed by
 The file has {result['windows']:,} windows of 3 channels and 300 steps, {result['windows']*3600/1e9:.1f} GB. The epoch is one of pretraining with a small network (32 wide, 1 block, 5 tokens), since what matters here is how windows are read. Shares and ratios are medians over rounds in which both sides take turns, in one process on a shared machine.
 
 {data_table(result)}
+
+A file of a few hundred rows, as each of ADL's is, costs a good millisecond whatever is in it: finding it, opening it, setting up pandas' parser, one filter, one window or none. Ratios of large files are what a large data set gets.
 
 ![Resident memory over an epoch](data.png)
 """

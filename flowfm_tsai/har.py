@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['G', 'SOURCES', 'WATCH_CHANNELS', 'WATCH_CLASSES', 'Source', 'load', 'pool', 'watch_windows']
 
-# %% ../nbs/api/50_har.ipynb #69abb37d
-import importlib.util
+# %% ../nbs/api/50_har.ipynb #163ee091
+import hashlib, importlib.util, json, math, shutil
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Callable, Optional, Union
 import numpy as np
@@ -19,7 +20,7 @@ from .archives import *
 from .windowing import *
 from .storage import *
 
-# %% ../nbs/api/50_har.ipynb #76a3e903
+# %% ../nbs/api/50_har.ipynb #5705c7b1
 G = 9.80665 # m/s² in g, standard gravity
 
 def _block(t, d, code, scale=1., shift=0.):
@@ -39,9 +40,7 @@ def _numbers(column, to):
 
 def _capture24(member, match, source, known):
     to = {a: source.classes.index(c) for a, c in known.items()}
-    for d in read_table(member, dict(t='time', x='x', y='y', z='z', a='annotation'), text=('t', 'a')):
-        stamp = pd.to_datetime(d['t'].astype(str), errors='coerce', format='ISO8601').to_numpy('datetime64[us]')
-        yield _block(np.where(np.isnat(stamp), np.nan, stamp.astype(np.int64)*1e-6), d, np.maximum(_codes(d['a'], to), 0))
+    for d in read_table(member, dict(t='time', x='x', y='y', z='z', a='annotation'), text=('a',), times=('t',)): yield _block(d['t'], d, np.maximum(_codes(d['a'], to), 0))
 
 def _adl(member, match, source, known):
     n, code = 0, source.classes.index(_activity(match))
@@ -113,17 +112,51 @@ def _dictionary(root, source, labels):
     known = d.dropna(subset=[column]).set_index('annotation')[column].to_dict()
     return known, ('unlabeled', *sorted(set(known.values())))
 
-# %% ../nbs/api/50_har.ipynb #812158ef
-def _norms(X):
-    "Mean and standard deviation over each of some windows of the length of the vector."
-    norm = np.sqrt(np.einsum('ncl,ncl->nl', X[::8], X[::8]))
-    return norm.mean(1), norm.std(1)
+# %% ../nbs/api/50_har.ipynb #7d67f827
+def _recording(i, match, member, source, known, notes):
+    "Windows of a recording that are in g, with what is known of them. `notes` gets what there is to say of the recording."
+    notes |= dict(pid=match['pid'], left_out=Counter(), foreign=0, norm=0., rest=[])
+    y, some, n = np.array(source.classes), [], 0
+    for X, start, code in cut_windows(source.read(member, match, source, known), source.rate, stride=source.stride, cut_at_labels=source.cut_at_labels, left_out=notes['left_out']):
+        part = X[::8].copy()
+        norm = math.sqrt(np.vdot(part, part)/(part.size/3)) # root mean square
+        if .5 < norm < 4:
+            if n < 1000: some, n = [*some, part], n+len(part)
+            yield np.clip(X, -3, 3, out=X), dict(y=y[code], pid=match['pid'], recording=np.int32(i), start=start)
+        else: notes['foreign'], notes['norm'] = notes['foreign'] + len(X), norm
+    if some:
+        length = np.linalg.norm(np.concatenate(some), axis=1) # of the vector, (n, L)
+        notes['rest'] = length.mean(1)[length.std(1) < .03].tolist()
 
-def _warn_left_out(name, left_out, foreign, odd):
-    said = [f"{n:,} {what}" for what, n in left_out.items()]
-    if said: warn(f"{name}: left out: {', '.join(said)}", 3)
-    if foreign: warn(f"{name}: the unit is wrong, so this is left out (expected a median norm of about 1 g; about 9.8 means that m/s² was taken for g): {'; '.join(foreign[:5])}{'; ...' if len(foreign) > 5 else ''}", 3)
+def _from_parts(parts, files, source, known, said):
+    "The same for all recordings, each written to disk first, if an earlier run hasn't done so, and read from there."
+    for i, (match, member) in enumerate(files):
+        part, memo = parts/f'{i}', parts/f'{i}.json' # the second is written last
+        if not memo.exists():
+            shutil.rmtree(part, ignore_errors=True)
+            notes = {}
+            windows = _recording(i, match, member, source, known, notes)
+            first = next(windows, None)
+            writable_folder(parts)
+            if first:
+                with WindowWriter(part) as w:
+                    for X, columns in chain([first], windows): w.add(X, **columns)
+            write_json(memo, notes)
+        said.append(json.loads(memo.read_text(encoding='utf-8')))
+        if part.exists():
+            data = open_windows(part)
+            for j in range(0, len(data), 4096): yield data.X[j:j+4096], {k: v[j:j+4096] for k, v in data.arrays().items()}
+
+def _tell(name, files, said):
+    "Warn of what was left out; return it, and whole recordings of another unit."
+    left_out, rest = sum((Counter(n['left_out']) for n in said), Counter()), defaultdict(list)
+    for n in said: rest[n['pid']] += n['rest']
+    foreign = [f"{n['foreign']:,} windows of {member.path}, norm {n['norm']:.2f}" for (_, member), n in zip(files, said) if n['foreign']]
+    odd = [f'{s} ({np.median(v):.2f})' for s, v in rest.items() if len(v) > 2 and not .85 < np.median(v) < 1.15]
+    if left_out: warn(f"{name}: left out: {', '.join(f'{n:,} {what}' for what, n in left_out.items())}", 3)
+    if foreign: warn(f"{name}: the unit is wrong, so this is left out (expected a norm of about 1 g; about 9.8 means that m/s² was taken for g): {'; '.join(foreign[:5])}{'; ...' if len(foreign) > 5 else ''}", 3)
     if odd: warn(f"{name}: at rest the norm isn't 1 g for {', '.join(odd)}: badly calibrated, or another unit. They are kept", 3)
+    return left_out, foreign
 
 class _InMemory:
     "Like `WindowWriter`, for windows that stay in memory."
@@ -141,7 +174,7 @@ class _InMemory:
 def load(
     name:str, # capture24, adl, opportunity, pamap2, realworld or wisdm; or the name of a file `name.npz` in `root`
     root:Union[str, Path], # Folder or zip with the original files; or what `flowfm data` wrote: a file .npz or a folder, or the folder that has it
-    out:Optional[Union[str, Path]]=None, # Write the windows there, a file .npz or a folder, instead of keeping them in memory: a set may be larger than it
+    out:Optional[Union[str, Path]]=None, # Write the windows there, a file .npz or a folder, instead of keeping them in memory: a set may be larger than it. Interrupted, the same call goes on after the last finished recording (kept in a hidden folder beside it)
     labels:str='Walmsley2020', # Capture-24: which classes, 'Walmsley2020' or 'Willetts2018'
     progress:Optional[bool]=None, # Show a progress bar; by default for more than 20 files
 ) -> HARData: # X (N, 3, 300) float32 in g at 30 Hz, y, pid, meta; in `columns`, `recording` and `start` of each window
@@ -162,27 +195,27 @@ def load(
     if absent: warn(f"{name}: no files of {len(absent)} of {len(source.subjects)} subjects: {', '.join(absent[:10])}{', ...' if len(absent) > 10 else ''}", 2)
     if not source.classes:
         known, classes = _dictionary(root, source, labels)
-        source = Source(**{**vars(source), 'classes': classes})
-    left_out, foreign, rest, y = Counter(), [], defaultdict(list), np.array(source.classes)
+        source = replace(source, classes=classes)
     if progress is None: progress = len(files) > 20
-    with (_InMemory() if out is None else WindowWriter(out)) as w:
-        for i, (match, member) in enumerate(progress_bar(files, leave=False) if progress else files):
-            off = []
-            for X, start, code in cut_windows(source.read(member, match, source, known), source.rate, stride=source.stride, cut_at_labels=source.cut_at_labels, left_out=left_out):
-                mean, sd = _norms(X)
-                if not .5 < (median := np.median(mean)) < 2:
-                    off.append((len(X), median))
-                    continue
-                rest[match['pid']].append(mean[sd < .03])
-                w.add(np.clip(X, -3, 3, out=X), y=y[code], pid=match['pid'], recording=np.int32(i), start=start)
-            if off: foreign.append(f"{sum(n for n, _ in off):,} windows of {member.path}, median norm {off[0][1]:.2f}")
-        still = {s: np.concatenate(v) for s, v in rest.items()}
-        odd = [f'{s} ({np.median(v):.2f})' for s, v in still.items() if len(v) > 4 and not .85 < np.median(v) < 1.15]
-        _warn_left_out(name, left_out, foreign, odd)
-        if not w.n: raise ValueError(f"{name}: no window of 10 s in {len(files)} files in {str(root)!r}: {'; '.join(foreign[:3]) or ', '.join(f'{n:,} {k}' for k, n in left_out.items()) or 'all of them are empty'}")
+    bar = progress_bar(files, leave=False) if progress else files
+    said, parts = [{} for _ in files] if out is None else [], None
+    if out is None:
+        sink, chunks = _InMemory(), (c for i, (match, member) in enumerate(bar) for c in _recording(i, match, member, source, known, said[i]))
+    else:
+        sink, key = WindowWriter(out), [name, labels, *((f.path, *f.stamp()) for _, f in files)]
+        parts = sink.out.parent/f'.{sink.out.name}.{hashlib.sha256(repr(key).encode()).hexdigest()[:12]}'
+        chunks = _from_parts(parts, bar, source, known, said)
+    with sink as w:
+        for X, columns in chunks: w.add(X, **columns)
+        left_out, foreign = _tell(name, files, said)
+        if not w.n:
+            if parts: shutil.rmtree(parts, ignore_errors=True)
+            raise ValueError(f"{name}: no window of 10 s in {len(files)} files in {str(root)!r}: {'; '.join(foreign[:3]) or ', '.join(f'{n:,} {k}' for k, n in left_out.items()) or 'all of them are empty'}")
         w.meta = dict(name=name, dataset=source.title, source=source.page, rate_hz=source.rate, units='g, clipped to +-3', windows=f'10 s every {source.stride:g} s, at 30 Hz', left_out=dict(left_out),
                       resampling='linear-phase FIR low-pass at the Nyquist frequency of the slower rate, polyphase, read off at the time stamps')
-    return w.data() if out is None else open_windows(out)
+    if out is None: return w.data()
+    shutil.rmtree(parts)
+    return open_windows(out)
 
 # %% ../nbs/api/50_har.ipynb #3379b9ce
 def pool(

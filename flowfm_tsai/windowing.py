@@ -61,7 +61,7 @@ def resample(
     f = (place - i).astype(fine.dtype)
     return np.take(fine, i, -1)*(1 - f) + np.take(fine, i+1, -1)*f
 
-# %% ../nbs/api/42_windowing.ipynb #81dc9f4f
+# %% ../nbs/api/42_windowing.ipynb #f74696ed
 def _pieces(blocks, rate, cut_at_labels, max_gap, left_out):
     "Clean the blocks, and split them: yields how a piece goes on ('run', 'gap' or 'on'), and its times, values and labels."
     before, hole_after = None, False # time and label of the last good sample, and whether bad ones came after it
@@ -76,10 +76,12 @@ def _pieces(blocks, rate, cut_at_labels, max_gap, left_out):
         if not len(keep):
             hole_after |= bool(bad.any())
             continue
-        passed = np.cumsum(bad) # bad samples so far
-        hole = np.diff(passed[keep], prepend=0) > 0
+        hole = np.zeros(len(keep), bool)
+        if bad.any():
+            passed = np.cumsum(bad) # bad samples so far
+            hole = np.diff(passed[keep], prepend=0) > 0
         hole[0] |= hole_after
-        hole_after = bool(passed[-1] > passed[keep[-1]])
+        hole_after = bool(bad[keep[-1]:].any())
         if len(keep) < len(t): t, x, code = t[keep], x[:, keep], code[keep]
         run = np.diff(code, prepend=before[1] if before else code[0]) != 0 if cut_at_labels else np.zeros(len(t), bool)
         run[0] |= before is None
@@ -133,7 +135,7 @@ def cut_windows(
         held = t[first:], x[:, first:], code[first:]
         known = label >= 0
         if not known.all(): left_out['windows without a label'] += int((~known).sum())
-        yield X[known], starts[known], label[known]
+        yield (X.copy(), starts, label) if known.all() else (X[known], starts[known], label[known])
     def account(end):
         "Count the windows that the run could have had."
         possible = (math.floor(grid(end) + 1e-6) + 1 - length)//step + 1
@@ -142,7 +144,7 @@ def cut_windows(
 
     end = None # of the run under way
     for kind, t, x, code in _pieces(blocks, rate, cut_at_labels, max_gap, left_out):
-        hung = (t[-1]-t[0])*out_rate + 1 >= length and bool((x.min(1) == x.max(1)).any())
+        hung = (t[-1]-t[0])*out_rate + 1 >= length and bool((x[:, 0] == x[:, -1]).any() and (x.min(1) == x.max(1)).any())
         if held is not None:
             more = kind == 'on' and not hung
             yield from cut(last=not more)
