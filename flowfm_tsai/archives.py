@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['Member', 'find_files', 'read_table']
 
-# %% ../nbs/api/46_archives.ipynb #b9a213a0
-import contextlib, errno, gzip, io, os, re, shutil, tempfile, zipfile, zlib
+# %% ../nbs/api/46_archives.ipynb #bdc7a7ba
+import contextlib, csv, errno, gzip, io, os, re, shutil, tempfile, zipfile, zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterator, Optional, Union
 import numpy as np
 import pandas as pd
 
-# %% ../nbs/api/46_archives.ipynb #194f199e
+# %% ../nbs/api/46_archives.ipynb #559ea976
 @contextlib.contextmanager
 def _readable(
     name, # What is being read
@@ -23,7 +23,6 @@ def _readable(
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as e: # an OSError of gzip has no number; a place outside of a zip is EINVAL
         if isinstance(e, OSError) and e.errno not in (None, errno.EINVAL): raise
         raise ValueError(f"{name} is damaged ({e or 'it ends early'}): get it again") from e
-    except UnicodeDecodeError as e: raise ValueError(f"{name} is no text file ({e.reason}): damaged, or another kind of file") from e
 
 @dataclass
 class Member:
@@ -68,7 +67,7 @@ def find_files(
         if (match := pattern.search(m.path)) and os.path.basename(m.path)[0] != '.': once.setdefault(match.groups(), (match, m))
     return [once[k] for k in sorted(once, key=lambda k: once[k][1].path)]
 
-# %% ../nbs/api/46_archives.ipynb #53c1203f
+# %% ../nbs/api/46_archives.ipynb #adc1e3fa
 def _line_blocks(file, end, size):
     "A file in blocks of whole lines, without a last one that was cut off."
     held = b''
@@ -93,7 +92,8 @@ def read_table(
     places, end_b, sep_b = list(columns.values()), end.encode(), None if sep == ' ' else sep.encode()
     named = isinstance(places[0], str)
     def parse(block, dtype, end): # all columns are numbered, and only those wanted are made
-        return pd.read_csv(io.BytesIO(block), sep=r'\s+' if sep == ' ' else sep, header=None, names=range(n), usecols=places, dtype=dtype, index_col=False, low_memory=False, lineterminator=None if end == '\n' else end)
+        return pd.read_csv(io.BytesIO(block), sep=r'\s+' if sep == ' ' else sep, header=None, names=range(n), usecols=places, dtype=dtype, index_col=False, low_memory=False, lineterminator=None if end == '\n' else end,
+                           encoding_errors='replace', quoting=csv.QUOTE_MINIMAL if named else csv.QUOTE_NONE)
     def number(k, column): # of a column of strings
         if k in text: return column.astype('category').array
         if k not in times: return pd.to_numeric(column, errors='coerce').to_numpy()
@@ -120,7 +120,8 @@ def read_table(
             if not fine:
                 missing = (sep_b or b' ').join([b'nan']*n)
                 lines = [line.strip() if len(line.split(sep_b)) == n else missing for line in block.split(end_b) if line.strip()]
-                d = parse(b'\n'.join(lines), str, '\n')
+                try: d = parse(b'\n'.join(lines), str, '\n')
+                except ValueError as e: raise ValueError(f"{member.path} can't be read: {e}") from e
                 d = {k: number(k, d[i]) for k, i in zip(columns, places)}
             yield d
     if n is None: raise ValueError(f"{member.path} is empty, or its first line is cut off")
