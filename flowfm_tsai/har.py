@@ -112,13 +112,13 @@ def _dictionary(root, source, labels):
     known = d.dropna(subset=[column]).set_index('annotation')[column].to_dict()
     return known, ('unlabeled', *sorted(set(known.values())))
 
-# %% ../nbs/api/50_har.ipynb #ef5d518a
+# %% ../nbs/api/50_har.ipynb #58c3c2eb
 def _recording(i, match, member, source, known, notes):
     "Windows of a recording that are in g, with what is known of them. `notes` gets what there is to say of the recording."
     notes |= dict(pid=match['pid'], left_out=Counter(), foreign=0, norm=0., rest=[])
     y, some, n = np.array(source.classes), [], 0
     for X, start, code in cut_windows(source.read(member, match, source, known), source.rate, stride=source.stride, cut_at_labels=source.cut_at_labels, left_out=notes['left_out']):
-        part = X[::8].clip(-20, 20) # a spike says nothing of the unit
+        part = X[::8].clip(-12, 12) # a spike says nothing of the unit
         norm = math.sqrt(np.vdot(part, part)/(part.size/3)) # root mean square
         if .5 < norm < 4:
             if n < 1000: some, n = [*some, part], n+len(part)
