@@ -13,7 +13,7 @@ from typing import Callable, Iterator, Optional, Union
 import numpy as np
 import pandas as pd
 
-# %% ../nbs/api/46_archives.ipynb #559ea976
+# %% ../nbs/api/46_archives.ipynb #9d068ace
 @contextlib.contextmanager
 def _readable(
     name, # What is being read
@@ -42,7 +42,7 @@ def _opened(member, zips):
     if not member.path.lower().endswith('.zip') or not re.search(zips, member.path, re.I): yield member
     else:
         with _readable(member.path), member.open() as f:
-            if not f.seekable() or isinstance(f, zipfile.ZipExtFile):
+            if isinstance(f, zipfile.ZipExtFile):
                 shutil.copyfileobj(f, copy := tempfile.TemporaryFile())
                 yield from _in_zip(copy, member.path, zips)
                 return
@@ -67,7 +67,7 @@ def find_files(
         if (match := pattern.search(m.path)) and os.path.basename(m.path)[0] != '.': once.setdefault(match.groups(), (match, m))
     return [once[k] for k in sorted(once, key=lambda k: once[k][1].path)]
 
-# %% ../nbs/api/46_archives.ipynb #adc1e3fa
+# %% ../nbs/api/46_archives.ipynb #630d50c1
 def _line_blocks(file, end, size):
     "A file in blocks of whole lines, without a last one that was cut off."
     held = b''
@@ -75,7 +75,6 @@ def _line_blocks(file, end, size):
         cut = new.rfind(end) + 1
         if cut: yield held + new[:cut]
         held = held*(not cut) + new[cut:]
-    if held and end == b'': yield held
 
 def read_table(
     member:Member, # The file; gzip by its name

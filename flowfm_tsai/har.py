@@ -20,7 +20,7 @@ from .archives import *
 from .windowing import *
 from .storage import *
 
-# %% ../nbs/api/50_har.ipynb #5705c7b1
+# %% ../nbs/api/50_har.ipynb #0550438a
 G = 9.80665 # m/s² in g, standard gravity
 
 def _block(t, d, code, scale=1., shift=0.):
@@ -84,7 +84,7 @@ class Source:
 
 SOURCES = dict(
     capture24=Source('Capture-24 (Chan et al. 2024)', 'https://ora.ox.ac.uk/objects/uuid:99d7c092-d865-4a19-b096-cc16440cd001', 'P001.csv.gz to P151.csv.gz and annotation-label-dictionary.csv',
-        r'(?P<pid>P\d{3})\.csv(\.gz)?$', r'capture24[^/]*\.zip$', 100, (), tuple(f'P{i:03}' for i in range(1, 152)), _capture24, 10., False),
+        r'(?P<pid>P\d{3})\.csv(?:\.gz)?$', r'capture24[^/]*\.zip$', 100, (), tuple(f'P{i:03}' for i in range(1, 152)), _capture24, 10., False),
     adl=Source('ADL, the HMP data set (Bruno et al. 2013)', 'https://archive.ics.uci.edu/dataset/283', 'HMP_Dataset/<Activity>/Accelerometer-<time>-<activity>-<subject>.txt',
         r'(?P<activity>[A-Za-z_]+)/(Accelerometer-[\d-]+-[a-z_]+-(?P<pid>[mf]\d+)(?:_\d+)?)\.txt$', r'(HMP_Dataset|ADL[^/]*|dataset[^/]*adl[^/]*)\.zip$', 32,
         ('climb_stairs', 'drink_glass', 'getup_bed', 'pour_water', 'walk'), ('f1', 'f2', 'f3', 'm1', 'm2', 'm3', 'm4'), _adl),
