@@ -13,14 +13,15 @@ from typing import Callable, Iterator, Optional, Union
 import numpy as np
 import pandas as pd
 
-# %% ../nbs/api/46_archives.ipynb #9d068ace
+# %% ../nbs/api/46_archives.ipynb #f862735e
 @contextlib.contextmanager
 def _readable(
     name, # What is being read
 ):
     "Say which file is damaged."
     try: yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as e: # an OSError of gzip has no number; a place outside of a zip is EINVAL
+    except NotImplementedError as e: raise ValueError(f"{name} is packed in a way that Python doesn't know ({e}): unpack it first") from e
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as e: # an OSError of gzip has no number; a place outside of a zip is EINVAL
         if isinstance(e, OSError) and e.errno not in (None, errno.EINVAL): raise
         raise ValueError(f"{name} is damaged ({e or 'it ends early'}): get it again") from e
 
@@ -67,7 +68,7 @@ def find_files(
         if (match := pattern.search(m.path)) and os.path.basename(m.path)[0] != '.': once.setdefault(match.groups(), (match, m))
     return [once[k] for k in sorted(once, key=lambda k: once[k][1].path)]
 
-# %% ../nbs/api/46_archives.ipynb #630d50c1
+# %% ../nbs/api/46_archives.ipynb #c6aa8837
 def _line_blocks(file, end, size):
     "A file in blocks of whole lines, without a last one that was cut off."
     held = b''
@@ -96,14 +97,14 @@ def read_table(
     def number(k, column): # of a column of strings
         if k in text: return column.astype('category').array
         if k not in times: return pd.to_numeric(column, errors='coerce').to_numpy()
-        when = pd.to_datetime(column, errors='coerce', format='ISO8601').to_numpy('datetime64[us]')
+        when = pd.to_datetime(column, errors='coerce', format='ISO8601', utc=True).dt.tz_localize(None).to_numpy('datetime64[us]')
         return np.where(np.isnat(when), np.nan, when.astype(np.int64)*1e-6)
     n = None
     with _readable(member.path), member.open() as raw, (gzip.open(raw) if member.path.endswith('.gz') else contextlib.nullcontext(raw)) as f:
         for block in _line_blocks(f, end_b, size) if whole else iter(lambda: f.read(), b''):
             if n is None:
                 first = block[:block.find(end_b) if end_b in block else None].strip()
-                fields = [p.strip().decode('utf-8', 'replace') for p in first.split(sep_b)]
+                fields = [p.strip().decode('utf-8-sig', 'replace') for p in first.split(sep_b)]
                 if named:
                     if not {*places} <= {*fields}: raise ValueError(f"{member.path}: expected the columns {', '.join(places)} in the first line, got {first[:80]!r}")
                     places, block = [fields.index(p) for p in places], block[block.find(end_b)+1:]
@@ -113,12 +114,18 @@ def read_table(
             try:
                 d = parse(block, {i: 'category' if k in text else str if k in times else np.float64 for k, i in zip(columns, places)}, end)
                 d = {k: d[i].array if k in text else number(k, d[i]) if k in times else d[i].to_numpy() for k, i in zip(columns, places)}
-                rows = len(d[next(iter(columns))])
-                fine = sep == ' ' or np.count_nonzero(np.frombuffer(block, np.uint8) == ord(sep)) == (n-1)*rows and not any(np.isnan(v).any() for k, v in d.items() if k not in text)
+                rows, chars = len(d[next(iter(columns))]), np.frombuffer(block, np.uint8)
+                if sep == ' ': # how many fields begin
+                    blank = chars <= 32
+                    fine = np.count_nonzero(blank[:-1] & ~blank[1:]) + (not blank[0]) == n*rows
+                else: fine = np.count_nonzero(chars == ord(sep)) == (n-1)*rows and not any(np.isnan(v).any() for k, v in d.items() if k not in text)
             except ValueError: fine = False # pandas' ParserError is one
             if not fine:
                 missing = (sep_b or b' ').join([b'nan']*n)
-                lines = [line.strip() if len(line.split(sep_b)) == n else missing for line in block.split(end_b) if line.strip()]
+                def whole_line(line):
+                    if not named: return len(line.split(sep_b)) == n
+                    return line.count(b'"') % 2 == 0 and len(next(csv.reader([line.decode('utf-8', 'replace').strip()]))) == n
+                lines = [line.strip() if whole_line(line) else missing for line in block.split(end_b) if line.strip()]
                 try: d = parse(b'\n'.join(lines), str, '\n')
                 except ValueError as e: raise ValueError(f"{member.path} can't be read: {e}") from e
                 d = {k: number(k, d[i]) for k, i in zip(columns, places)}

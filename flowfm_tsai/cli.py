@@ -11,7 +11,7 @@ from typing import Callable, Optional, Union, get_args, get_origin
 from fastcore.docments import docments
 from . import __version__
 
-# %% ../nbs/api/70_cli.ipynb #4c07d718
+# %% ../nbs/api/70_cli.ipynb #1611492b
 COMMANDS = {'demo': ('flowfm_tsai.demo', 'demo', 'pretrain, transfer and generate on real smartwatch recordings'),
             'data': ('flowfm_tsai.recipes', 'make_windows', "make windows of a data set's original files"),
             'pretrain': ('flowfm_tsai.recipes', 'pretrain', 'pretrain on windows, without labels'),
@@ -28,12 +28,12 @@ def add_options(
     parser:argparse.ArgumentParser, # Gets the options
     func:Callable, # Its parameters become options
 ):
-    "Turn the parameters of `func` into command-line options (those before a `/` into arguments), with its docments as their help."
+    "Turn the parameters of `func` into command-line options (`name` into an argument), with its docments as their help."
     docs = docments(func)
     for name, p in inspect.signature(func).parameters.items():
         kind = next((a for a in get_args(p.annotation) if a is not type(None)), p.annotation) if get_origin(p.annotation) is Union else p.annotation
         flag, text = '--' + name.replace('_', '-'), f'{docs[name]}'
-        if p.kind is p.POSITIONAL_ONLY: parser.add_argument(name, type=kind, metavar=name.upper(), help=text)
+        if name == 'name': parser.add_argument(name, type=kind, metavar=name.upper(), help=text)
         elif kind is bool: parser.add_argument(flag, action='store_true', help=text)
         elif p.default is p.empty: parser.add_argument(flag, type=kind, required=True, help=text)
         else: parser.add_argument(flag, type=kind, default=p.default, metavar=kind.__name__.upper(), help=text + ('' if p.default is None else ' (default: %(default)s)'))
@@ -55,8 +55,7 @@ def main(
             func = getattr(importlib.import_module(module), attr)
             add_options(command, func)
     args = vars(parser.parse_args(argv))
-    given = [args.pop(p.name) for p in inspect.signature(func).parameters.values() if p.kind is p.POSITIONAL_ONLY]
-    try: func(*given, **args)
+    try: func(**args)
     except (ValueError, TypeError, OSError, RuntimeError) as e:
         print(f'flowfm: error: {e}', file=sys.stderr)
         return 2

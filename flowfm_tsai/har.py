@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['G', 'SOURCES', 'WATCH_CHANNELS', 'WATCH_CLASSES', 'Source', 'load', 'pool', 'watch_windows']
 
-# %% ../nbs/api/50_har.ipynb #163ee091
-import hashlib, importlib.util, json, math, shutil
+# %% ../nbs/api/50_har.ipynb #3447d208
+import hashlib, importlib.util, json, shutil
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -15,12 +15,13 @@ from typing import Callable, Optional, Union
 import numpy as np
 import pandas as pd
 from fastprogress.fastprogress import progress_bar
+from . import __version__
 from .core import *
 from .archives import *
 from .windowing import *
 from .storage import *
 
-# %% ../nbs/api/50_har.ipynb #0550438a
+# %% ../nbs/api/50_har.ipynb #b3f1783d
 G = 9.80665 # m/s² in g, standard gravity
 
 def _block(t, d, code, scale=1., shift=0.):
@@ -94,7 +95,7 @@ SOURCES = dict(
         r'(?<!Optional/)subject(?P<pid>\d+)\.dat$', r'pamap2[^/]*\.zip$', 100,
         ('lying', 'sitting', 'standing', 'walking', 'ascending_stairs', 'descending_stairs', 'vacuum_cleaning', 'ironing'), tuple(str(i) for i in range(101, 109)), _pamap2),
     realworld=Source('RealWorld (Sztyler and Stuckenschmidt 2016)', 'https://www.uni-mannheim.de/dws/research/projects/activity-recognition/', 'proband1/data/acc_<activity>_csv.zip to proband15',
-        r'proband(?P<pid>\d+)/.*?acc_(?P<activity>[a-z]+)(_\d+)?_forearm\.csv$', r'(realworld[^/]*|proband\d+|acc_[a-z]+(_\d+)?_csv)\.zip$', 50,
+        r'.*proband(?P<pid>\d+)/.*?acc_(?P<activity>[a-z]+)(_\d+)?_forearm\.csv$', r'(realworld[^/]*|proband\d+|acc_[a-z]+(_\d+)?_csv)\.zip$', 50,
         ('climbingdown', 'climbingup', 'jumping', 'lying', 'running', 'sitting', 'standing', 'walking'), tuple(str(i) for i in range(1, 16) if i != 2), _realworld),
     wisdm=Source('WISDM, smartwatch accelerometer (Weiss 2019)', 'https://archive.ics.uci.edu/dataset/507', 'wisdm-dataset/raw/watch/accel/data_1600_accel_watch.txt to data_1650_accel_watch.txt',
         r'data_(?P<pid>\d+)_accel_watch\.txt$', r'wisdm[^/]*\.zip$', 20,
@@ -112,26 +113,29 @@ def _dictionary(root, source, labels):
     known = d.dropna(subset=[column]).set_index('annotation')[column].to_dict()
     return known, ('unlabeled', *sorted(set(known.values())))
 
-# %% ../nbs/api/50_har.ipynb #58c3c2eb
+# %% ../nbs/api/50_har.ipynb #062aef7e
 def _recording(i, match, member, source, known, notes):
     "Windows of a recording that are in g, with what is known of them. `notes` gets what there is to say of the recording."
     notes |= dict(pid=match['pid'], left_out=Counter(), foreign=0, norm=0., rest=[])
     y, some, n = np.array(source.classes), [], 0
     for X, start, code in cut_windows(source.read(member, match, source, known), source.rate, stride=source.stride, cut_at_labels=source.cut_at_labels, left_out=notes['left_out']):
-        part = X[::8].clip(-12, 12) # a spike says nothing of the unit
-        norm = math.sqrt(np.vdot(part, part)/(part.size/3)) # root mean square
-        if .5 < norm < 4:
-            if n < 1000: some, n = [*some, part], n+len(part)
-            yield np.clip(X, -3, 3, out=X), dict(y=y[code], pid=match['pid'], recording=np.int32(i), start=start)
-        else: notes['foreign'], notes['norm'] = notes['foreign'] + len(X), norm
+        part = X[..., ::8].clip(-12, 12) # a spike says nothing of the unit
+        norm = np.sqrt(np.einsum('ncl,ncl->n', part, part)/part.shape[-1]) # root mean square
+        good = (.5 < norm) & (norm < 4)
+        if not good.all(): notes['foreign'], notes['norm'] = notes['foreign'] + int((~good).sum()), float(norm[~good][0])
+        if not good.any(): continue
+        if n < 1000: some, n = [*some, part[good]], n + int(good.sum())
+        yield np.clip(X[good], -3, 3), dict(y=y[code[good]], pid=match['pid'], recording=np.int32(i), start=start[good])
     if some:
         length = np.linalg.norm(np.concatenate(some), axis=1) # of the vector, (n, L)
         notes['rest'] = length.mean(1)[length.std(1) < .03].tolist()
 
 def _from_parts(parts, files, source, known, said):
     "The same for all recordings, each written to disk first, if an earlier run hasn't done so, and read from there."
+    settings = [__version__, *(getattr(source, k) for k in ('title', 'rate', 'classes', 'stride', 'cut_at_labels')), sorted(known.items())]
     for i, (match, member) in enumerate(files):
-        part, memo = parts/f'{i}', parts/f'{i}.json' # the second is written last
+        key = hashlib.sha256(repr([settings, member.path, member.stamp()]).encode()).hexdigest()[:16] # of all that the part depends on
+        part, memo = parts/key, parts/f'{key}.json' # the second is written last
         if not memo.exists():
             shutil.rmtree(part, ignore_errors=True)
             notes = {}
@@ -145,7 +149,7 @@ def _from_parts(parts, files, source, known, said):
         said.append(json.loads(memo.read_text(encoding='utf-8')))
         if part.exists():
             data = open_windows(part)
-            for j in range(0, len(data), 4096): yield data.X[j:j+4096], {k: v[j:j+4096] for k, v in data.arrays().items()}
+            for j in range(0, len(data), 4096): yield data.X[j:j+4096], {k: v[j:j+4096] for k, v in data.arrays().items()} | dict(recording=np.int32(i))
 
 def _tell(name, files, said):
     "Warn of what was left out; return it, and whole recordings of another unit."
@@ -183,6 +187,8 @@ def load(
     for made in (root, root/f'{name}.npz', root/name):
         if made.is_file() and made.suffix == '.npz' or (made/'X.npy').exists():
             data = open_windows(made)
+            for k, asked in dict(name=name, annotations=labels).items():
+                if data.meta.get(k, asked) != asked: raise ValueError(f"{str(made)!r} has windows made with {k}={data.meta[k]!r}, and {asked!r} was asked for")
             return data if out is None else open_windows(data.save(out))
     if name not in SOURCES: raise ValueError(f"name={name!r}: expected one of {', '.join(SOURCES)}, or the name of a file .npz in {str(root)!r}")
     source, known = SOURCES[name], {}
@@ -202,8 +208,8 @@ def load(
     if out is None:
         sink, chunks = _InMemory(), (c for i, (match, member) in enumerate(bar) for c in _recording(i, match, member, source, known, said[i]))
     else:
-        sink, key = WindowWriter(out), [name, labels, *((f.path, *f.stamp()) for _, f in files)]
-        parts = sink.out.parent/f'.{sink.out.name}.{hashlib.sha256(repr(key).encode()).hexdigest()[:12]}'
+        sink = WindowWriter(out)
+        parts = sink.out.parent/f'.{sink.out.name}.parts'
         chunks = _from_parts(parts, bar, source, known, said)
     with sink as w:
         for X, columns in chunks: w.add(X, **columns)
@@ -211,13 +217,13 @@ def load(
         if not w.n:
             if parts: shutil.rmtree(parts, ignore_errors=True)
             raise ValueError(f"{name}: no window of 10 s in {len(files)} files in {str(root)!r}: {'; '.join(foreign[:3]) or ', '.join(f'{n:,} {k}' for k, n in left_out.items()) or 'all of them are empty'}")
-        w.meta = dict(name=name, dataset=source.title, source=source.page, rate_hz=source.rate, units='g, clipped to +-3', windows=f'10 s every {source.stride:g} s, at 30 Hz', left_out=dict(left_out),
+        w.meta = dict(name=name, **(dict(annotations=labels) if known else {}), dataset=source.title, source=source.page, rate_hz=source.rate, units='g, clipped to +-3', windows=f'10 s every {source.stride:g} s, at 30 Hz', left_out=dict(left_out),
                       resampling='linear-phase FIR low-pass at the Nyquist frequency of the slower rate, polyphase, read off at the time stamps')
     if out is None: return w.data()
     shutil.rmtree(parts)
     return open_windows(out)
 
-# %% ../nbs/api/50_har.ipynb #3379b9ce
+# %% ../nbs/api/50_har.ipynb #6e11cf97
 def pool(
     sets:list, # `HARData`, or files and folders that hold it
     weights:Union[list, str, None]=None, # Share of an epoch for each set; or 'movement'; every window alike by default
@@ -235,7 +241,9 @@ def pool(
     elif weights is not None:
         if len(weights) != len(sets) or min(weights) < 0 or not sum(weights) > 0: raise ValueError(f"weights={weights}: expected {len(sets)} shares, none below 0 and not all 0")
         w = (np.asarray(weights, np.float64)/np.bincount(of))[of]
-    if weights is not None: columns['weight'] = w/w.sum()
+    if weights is not None:
+        if not w.sum() > 0: raise ValueError("nothing moves in these sets, so windows can't be drawn by movement")
+        columns['weight'] = w/w.sum()
     return HARData(X, None, pid, dict(name='pool', sets={n: s.meta for n, s in zip(names, sets)}), columns)
 
 # %% ../nbs/api/50_har.ipynb #95a5da24

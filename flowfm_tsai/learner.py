@@ -6,10 +6,9 @@
 __all__ = ['adamw', 'LEARNERS', 'whole_batches', 'JointLearner', 'dls_stage', 'set_epoch_order', 'find_pretrained',
            'load_weights', 'create_joint_model', 'joint_learner', 'flowfm_learner', 'difffm_learner']
 
-# %% ../nbs/api/30_learner.ipynb #83674981
+# %% ../nbs/api/30_learner.ipynb #a425f19c
 from functools import partial
 from pathlib import Path
-from types import MethodType
 from typing import Callable, Optional, Union
 import numpy as np
 import torch
@@ -25,6 +24,7 @@ from fastai.metrics import accuracy
 from fastai.optimizer import OptimWrapper
 from fastai.torch_core import params, set_seed
 from fastprogress.fastprogress import progress_bar
+from tsai.data.core import NumpyDataLoader
 from tsai.models.utils import build_ts_model, ts_splitter
 import tsai.inference
 from .core import *
@@ -114,7 +114,7 @@ class JointLearner(Learner):
         real = plain(dl.dataset[torch.randperm(len(dl.dataset), generator=make_generator(seed))[:n].tolist()][0]).float()
         return plot_signals({'real': real, 'generated': self.generate(n, seed=seed, seq_len=real.shape[-1])}, **kwargs)
 
-# %% ../nbs/api/30_learner.ipynb #9d66ccdd
+# %% ../nbs/api/30_learner.ipynb #19671389
 adamw = partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True))
 
 def dls_stage(
@@ -129,7 +129,8 @@ def set_epoch_order(
     "Shuffle windows on disk in blocks, and draw weighted ones by the seed."
     items = dl.dataset.tls[0].items
     on_disk = getattr(items, 'on_disk', isinstance(items, np.memmap))
-    if dl.shuffle and isinstance(dl.shuffle_fn, MethodType) and (on_disk or dl.weights is not None): # a function of the user's own stays
+    own = getattr(dl.shuffle_fn, '__func__', None) is not NumpyDataLoader.shuffle_fn # the user's
+    if dl.shuffle and not own and dl.partial_n is None and (on_disk or dl.weights is not None):
         dl.shuffle_fn, dl.weights = partial(block_shuffle, weights=dl.weights, block=64 if on_disk else 1), None
 
 def find_pretrained(

@@ -22,20 +22,19 @@ from .splits import *
 from .storage import *
 from .transfer import *
 
-# %% ../nbs/api/51_recipes.ipynb #8610f6cf
+# %% ../nbs/api/51_recipes.ipynb #87bd30dd
 def open_data(
     data:str, # A file .npz, a folder that `flowfm data` wrote, or a folder or a zip with the original files of a data set
 ) -> HARData: # The windows
     "Open windows, or make them of original files."
     path = Path(data)
-    if path.suffix == '.npz' or (path/'X.npy').exists() or not path.exists() or path.is_file() and path.suffix != '.zip': return open_windows(path)
+    if path.suffix == '.npz' or (path/'X.npy').exists() or not path.exists() or path.is_file() and path.suffix.lower() != '.zip': return open_windows(path)
     found = [name for name, s in SOURCES.items() if find_files(path, s.pattern, s.zips)]
     if len(found) != 1: raise ValueError(f"{data!r} has files of {' and '.join(found) or 'no data set that is known'}: expected a file .npz, a folder that `flowfm data` wrote, or the files of one of {', '.join(SOURCES)}")
     return load(found[0], path)
 
 def make_windows(
     name:str, # capture24, adl, opportunity, pamap2, realworld or wisdm
-    /,
     root:str, # Folder or zip with the original files
     out:str, # File .npz for the windows; or a folder, of which they can be read without filling the memory
     labels:str='Walmsley2020', # Capture-24: which classes, Walmsley2020 or Willetts2018

@@ -71,14 +71,14 @@ def few_labels(
     if short: warn(f"fewer than {n} training windows: {', '.join(short)}. All of them are kept")
     return np.sort(np.concatenate(keep)), splits[1]
 
-# %% ../nbs/api/44_splits.ipynb #ac08c8bf
+# %% ../nbs/api/44_splits.ipynb #3d2ab116
 def check_splits(
     splits:tuple, # (train, test), or (train, validation, test)
     data:HARData, # The windows
     seconds:float=10., # Length of a window, for `start` in `data.columns`
 ):
     "Raise a `ValueError` if a window, a subject, or a stretch of a recording is on more than one side of a split."
-    sides = [np.asarray(s, dtype=np.int64) for s in splits]
+    sides = [np.flatnonzero(s) if s.dtype == bool else s.astype(np.int64) for s in map(np.asarray, splits)]
     for i, s in enumerate(sides):
         if not len(s): raise ValueError(f"side {i} of the split is empty")
         if s.min() < 0 or s.max() >= len(data): raise ValueError(f"side {i} of the split has window {s.max() if s.max() >= len(data) else s.min()}, of {len(data)} windows")

@@ -13,7 +13,7 @@ from typing import Optional, Union
 import numpy as np
 from .core import *
 
-# %% ../nbs/api/43_storage.ipynb #5efe8013
+# %% ../nbs/api/43_storage.ipynb #1875bd15
 class WindowArray:
     "Windows of one or several arrays, one after the other, read where they are."
     release = 2**25 # bytes of mapped pages to use, about, before they are handed back
@@ -51,7 +51,7 @@ class WindowArray:
         if not isinstance(idx, slice): idx = np.asarray(idx, None if np.size(idx) else int)
         rows = self.rows[idx] # by NumPy's rules
         if rows.ndim == 0: return self[rows[None]][0]
-        if len(self.parts) == 1: out = np.array(self.parts[0][rows], self.dtype)
+        if len(self.parts) == 1: out = np.asarray(self.parts[0][rows], self.dtype)
         else:
             out, part = np.empty((len(rows), *self.shape[1:]), self.dtype), np.searchsorted(self.ends, rows, 'right')
             for p in np.unique(part): out[part == p] = self.parts[p][rows[part == p] - (self.ends[p] - len(self.parts[p]))]
@@ -64,9 +64,9 @@ class WindowArray:
         if self.touched < self.release or not hasattr(mmap, 'MADV_DONTNEED'): return
         self.touched = 0
         for p in self.parts:
-            if isinstance(p, np.memmap) and p._mmap is not None: p._mmap.madvise(mmap.MADV_DONTNEED)
+            if isinstance(p, np.memmap) and p._mmap is not None and p.mode != 'c': p._mmap.madvise(mmap.MADV_DONTNEED)
 
-# %% ../nbs/api/43_storage.ipynb #00cae51b
+# %% ../nbs/api/43_storage.ipynb #3b1fcdea
 @dataclass(repr=False)
 class HARData:
     "Windows, and what is known of each."
@@ -78,12 +78,14 @@ class HARData:
 
     def __post_init__(self):
         check_windows(self.X)
+        if taken := {'X', 'y', 'pid', 'meta'} & set(self.columns): raise ValueError(f"columns can't be called {', '.join(sorted(taken))}: choose other names")
         for k, v in self.arrays().items():
             if v.shape[:1] != self.X.shape[:1]: raise ValueError(f"{k} has shape {v.shape}, expected {self.X.shape[:1]}: one for each window")
 
     def arrays(self):
         "All that is known of each window, by name."
-        return {k: np.asarray(v) for k, v in dict(y=self.y, pid=self.pid, **self.columns).items() if v is not None}
+        known = {k: np.asarray(v) for k, v in dict(y=self.y, pid=self.pid, **self.columns).items() if v is not None}
+        return {k: np.array(v.tolist()) if v.dtype == object else v for k, v in known.items()} # strings from pandas
 
     @property
     def weights(self): return self.columns.get('weight') # (N,) how often to draw each window, of pooled sets
@@ -110,7 +112,7 @@ class HARData:
             w.meta = self.meta
         return w.out
 
-# %% ../nbs/api/43_storage.ipynb #a8e58712
+# %% ../nbs/api/43_storage.ipynb #aafb6ef3
 class WindowWriter:
     "Write windows block by block into a file .npz or a folder, completely or not at all."
     def __init__(self,
@@ -140,7 +142,7 @@ class WindowWriter:
         if tuple(X.shape[1:]) != self.shape: raise ValueError(f"windows of shape {tuple(X.shape[1:])} after windows of shape {self.shape}: cut them alike")
         if known.keys() != self.known.keys(): raise ValueError(f"got {', '.join(known)} for these windows, and {', '.join(self.known)} for those before: expected the same")
         self.file.write(np.ascontiguousarray(X, '<f4').data)
-        for k, v in known.items(): self.known[k].append(np.broadcast_to(v, (len(X),)))
+        for k, v in known.items(): self.known[k].append(np.array(np.broadcast_to(v, (len(X),))))
         self.n += len(X)
 
     def __exit__(self, kind, *_):
@@ -154,7 +156,7 @@ class WindowWriter:
         if not self.n: raise ValueError(f"there are no windows to write to {str(self.out)!r}")
         self._header()
         self.file.close()
-        for k, v in self.known.items(): np.save(self.tmp/f'{k}.npy', np.concatenate(v))
+        for k, v in self.known.items(): np.save(self.tmp/f'{k}.npy', np.concatenate(v), allow_pickle=False)
         if self.out.suffix == '.npz':
             np.save(self.tmp/'meta.npy', json.dumps(self.meta))
             def pack(path):

@@ -28,13 +28,13 @@ def windows(
     if len(x) < length: return np.empty((0, x.shape[1], length), np.float32)
     return np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(x, length, 0)[::stride], np.float32)
 
-# %% ../nbs/api/42_windowing.ipynb #9d9adf4b
+# %% ../nbs/api/42_windowing.ipynb #8a37f814
 OVERSAMPLE = 2 # how much finer than the output the signal is before it is read off
 
 @lru_cache(maxsize=None)
 def _low_pass(rate, out_rate):
     "Factors `up` and `down` to the finer rate, the filter's taps, and the same as kernels (up, 1, W) of a convolution with stride `down` over samples that begin `before` the first."
-    ratio = Fraction(OVERSAMPLE*out_rate/rate).limit_denominator(64)
+    ratio = Fraction(OVERSAMPLE*out_rate/rate).limit_denominator(1000)
     up, down, slower = ratio.numerator, ratio.denominator, min(rate, out_rate)
     half = math.ceil(8*rate*up/slower)
     taps = firwin(2*half+1, .44*slower, window=('kaiser', 5.), fs=rate*up)
@@ -61,13 +61,14 @@ def resample(
     f = (place - i).astype(fine.dtype)
     return np.take(fine, i, -1)*(1 - f) + np.take(fine, i+1, -1)*f
 
-# %% ../nbs/api/42_windowing.ipynb #f74696ed
+# %% ../nbs/api/42_windowing.ipynb #50f10426
 def _pieces(blocks, rate, cut_at_labels, max_gap, left_out):
     "Clean the blocks, and split them: yields how a piece goes on ('run', 'gap' or 'on'), and its times, values and labels."
     before, hole_after = None, False # time and label of the last good sample, and whether bad ones came after it
     for t, x, code in blocks:
         bad = ~(np.isfinite(x).all(0) & np.isfinite(t))
-        if bad.any(): left_out['samples with missing values'] += int(bad.sum())
+        wanted = (code >= 0) | (not cut_at_labels)
+        if (missed := bad & wanted).any(): left_out['samples with missing values'] += int(missed.sum())
         keep = np.flatnonzero(~bad)
         dt = np.diff(t[keep], prepend=before[0] if before else np.nan)
         if (same := dt == 0).any():
@@ -82,10 +83,10 @@ def _pieces(blocks, rate, cut_at_labels, max_gap, left_out):
             hole = np.diff(passed[keep], prepend=0) > 0
         hole[0] |= hole_after
         hole_after = bool(bad[keep[-1]:].any())
-        if len(keep) < len(t): t, x, code = t[keep], x[:, keep], code[keep]
+        if len(keep) < len(t): t, x, code, wanted = t[keep], x[:, keep], code[keep], wanted[keep]
         run = np.diff(code, prepend=before[1] if before else code[0]) != 0 if cut_at_labels else np.zeros(len(t), bool)
         run[0] |= before is None
-        back, late = (dt < 0) & ~run, (dt > max_gap + 1/rate) & ~run
+        back, late = (dt < 0) & ~run & wanted, (dt > max_gap + 1/rate) & ~run & ~hole & wanted
         if back.any(): left_out['places where time runs backwards'] += int(back.sum())
         if late.any(): left_out['gaps in the time stamps'] += int(late.sum())
         run |= back
@@ -114,12 +115,13 @@ def cut_windows(
     held, anchor, j, made, void = None, 0., 0, 0, 0 # samples held back; start of the run; next window's first sample; windows made, and those that fall into a gap whole
 
     def grid(t): return (t - anchor)*out_rate
+    def covered(t, last): return math.floor(grid(t + last/rate) + .025) + (not last) # steps of the grid that samples up to `t` reach; the last one stands for a step of its own, and stamps are rounded
     def cut(last):
         "Make the windows that the samples held allow, and let go of samples that no later window needs."
         nonlocal held, j, made
         t, x, code = held
         end = len(t)-1 if last else len(t)-1-reach
-        n = int((math.floor(grid(t[end]) + 1e-6) + 1 - j - length)//step) + 1 if end > 0 else 0
+        n = (covered(t[end], last) - j - length)//step + 1 if end > 0 else 0
         if n < 1: return
         at = np.arange(j, j + (n-1)*step + length)
         tau = anchor + at/out_rate
@@ -133,29 +135,31 @@ def cut_windows(
         made, j, starts = made+n, j + n*step, tau[:n*step:step]
         first = max(0, int(np.searchsorted(t, anchor + j/out_rate)) - reach - 1)//down*down # as many as the filter goes round with
         held = t[first:], x[:, first:], code[first:]
-        known = label >= 0
-        if not known.all(): left_out['windows without a label'] += int((~known).sum())
-        yield (X.copy(), starts, label) if known.all() else (X[known], starts[known], label[known])
+        count = np.searchsorted(t, starts+seconds) - np.searchsorted(t, starts)
+        good, first = np.ones(n, bool), X[..., 0]
+        still = (abs(X[..., [1, length//2, -1]] - first[..., None]) <= 1e-6*abs(first).clip(1)[..., None]).all(-1).any(1) # perhaps
+        still[still] = (np.ptp(X[still], -1) <= 1e-6*abs(first[still]).clip(1)).any(1)
+        for what, out in (('windows without a label', label < 0), ('windows with too few or too many samples', abs(count/(rate*seconds) - 1) > .05), ('windows in which a channel never moves', still)):
+            if (out := out & good).any(): left_out[what] += int(out.sum())
+            good &= ~out
+        if good.any(): yield X[good], starts[good], label[good]
     def account(end):
         "Count the windows that the run could have had."
-        possible = (math.floor(grid(end) + 1e-6) + 1 - length)//step + 1
+        possible = (covered(end, True) - length)//step + 1
         if possible < 1: left_out['runs shorter than a window'] += 1
         elif lost := possible - made - void: left_out['windows'] += lost
 
     end = None # of the run under way
     for kind, t, x, code in _pieces(blocks, rate, cut_at_labels, max_gap, left_out):
-        hung = (t[-1]-t[0])*out_rate + 1 >= length and bool((x[:, 0] == x[:, -1]).any() and (x.min(1) == x.max(1)).any())
         if held is not None:
-            more = kind == 'on' and not hung
-            yield from cut(last=not more)
-            held = tuple(np.concatenate(p, -1) for p in zip(held, (t, x, code))) if more else None
+            yield from cut(last=kind != 'on')
+            held = tuple(np.concatenate(p, -1) for p in zip(held, (t, x, code))) if kind == 'on' else None
         if kind == 'run':
             if end is not None: account(end)
             anchor, j, made, void, end = float(t[0]), 0, 0, 0, None
         if cut_at_labels and code[0] < 0: continue
         if kind == 'gap' and end is not None: void += max(0, math.floor((grid(t[0])-length)/step) - math.floor(grid(end)/step))
-        if hung: left_out['stretches in which a channel never moves'] += 1
-        elif held is None: held, j = (t, x, code), max(j, math.ceil(grid(t[0])/step - 1e-6)*step)
+        if held is None: held, j = (t, x, code), max(j, math.ceil(grid(t[0])/step - 1e-6)*step)
         end = t[-1]
     if held is not None: yield from cut(last=True)
     if end is not None: account(end)
