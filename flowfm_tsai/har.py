@@ -21,7 +21,7 @@ from .archives import *
 from .windowing import *
 from .storage import *
 
-# %% ../nbs/api/50_har.ipynb #b3f1783d
+# %% ../nbs/api/50_har.ipynb #447f57de
 G = 9.80665 # m/s² in g, standard gravity
 
 def _block(t, d, code, scale=1., shift=0.):
@@ -44,10 +44,8 @@ def _capture24(member, match, source, known):
     for d in read_table(member, dict(t='time', x='x', y='y', z='z', a='annotation'), text=('a',), times=('t',)): yield _block(d['t'], d, np.maximum(_codes(d['a'], to), 0))
 
 def _adl(member, match, source, known):
-    n, code = 0, source.classes.index(_activity(match))
-    for d in read_table(member, dict(x=0, y=1, z=2), 3, ' ', whole=False):
-        yield _block(np.arange(n, n+len(d['x']))/source.rate, d, code, 3/63, -1.5)
-        n += len(d['x'])
+    for d in read_table(member, dict(x=0, y=1, z=2), 3, ' ', whole=False): # one block
+        yield _block(np.arange(len(d['x']))/source.rate, d, source.classes.index(_activity(match)), 3/63, -1.5)
 
 def _opportunity(member, match, source, known):
     to = {n: source.classes.index(c) for n, c in {1: 'stand', 2: 'walk', 4: 'sit', 5: 'lie'}.items()}

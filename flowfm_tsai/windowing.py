@@ -61,7 +61,7 @@ def resample(
     f = (place - i).astype(fine.dtype)
     return np.take(fine, i, -1)*(1 - f) + np.take(fine, i+1, -1)*f
 
-# %% ../nbs/api/42_windowing.ipynb #50f10426
+# %% ../nbs/api/42_windowing.ipynb #8f9bd3ae
 def _pieces(blocks, rate, cut_at_labels, max_gap, left_out):
     "Clean the blocks, and split them: yields how a piece goes on ('run', 'gap' or 'on'), and its times, values and labels."
     before, hole_after = None, False # time and label of the last good sample, and whether bad ones came after it
@@ -136,9 +136,9 @@ def cut_windows(
         first = max(0, int(np.searchsorted(t, anchor + j/out_rate)) - reach - 1)//down*down # as many as the filter goes round with
         held = t[first:], x[:, first:], code[first:]
         count = np.searchsorted(t, starts+seconds) - np.searchsorted(t, starts)
-        good, first = np.ones(n, bool), X[..., 0]
-        still = (abs(X[..., [1, length//2, -1]] - first[..., None]) <= 1e-6*abs(first).clip(1)[..., None]).all(-1).any(1) # perhaps
-        still[still] = (np.ptp(X[still], -1) <= 1e-6*abs(first[still]).clip(1)).any(1)
+        good, begin = np.ones(n, bool), X[..., 0]
+        still = (abs(X[..., [1, length//2, -1]] - begin[..., None]) <= 1e-6*abs(begin).clip(1)[..., None]).all(-1).any(1) # perhaps
+        still[still] = (np.ptp(X[still], -1) <= 1e-6*abs(begin[still]).clip(1)).any(1)
         for what, out in (('windows without a label', label < 0), ('windows with too few or too many samples', abs(count/(rate*seconds) - 1) > .05), ('windows in which a channel never moves', still)):
             if (out := out & good).any(): left_out[what] += int(out.sum())
             good &= ~out
