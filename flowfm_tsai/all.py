@@ -7,7 +7,7 @@ from .sampling import *
 from .callbacks import *
 from .pretrained import *
 from .learner import *
-from .transfer import *
+from .classifiers import *
 from .distillation import *
 from .metrics import *
 from .plots import *

@@ -7,13 +7,15 @@ __all__ = ['transform_batch', 'batch_affine', 'training_windows', 'fit_normalisa
            'VelocityLoss', 'PretextCallback', 'CFMCallback', 'DDPMCallback', 'DGSCallback', 'EMACallback',
            'ResumeCallback']
 
-# %% ../nbs/api/20_callbacks.ipynb #029e9707
+# %% ../nbs/api/20_callbacks.ipynb #6a47abb9
 from pathlib import Path
 from typing import Callable as Fn, Optional, Union
 import numpy as np
 import torch
 from torch import nn, Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
+from fastcore.foundation import L
+from fasttransform import Pipeline
 from fastai.callback.core import Callback, CancelEpochException
 from fastai.learner import SkipToEpoch
 from fastai.torch_core import params
@@ -73,7 +75,7 @@ def fit_normalisation(
     scale, shift = batch_affine(dls, model.c_in, ds[[0]][0].shape[-1]) or (torch.nan, torch.nan)
     for buffer, value in ((model.in_scale, scale), (model.in_shift, shift)): buffer.copy_(torch.as_tensor(value).expand_as(buffer))
 
-# %% ../nbs/api/20_callbacks.ipynb #3a32f24a
+# %% ../nbs/api/20_callbacks.ipynb #a4ad9999
 def pretrain_splitter(
     model:nn.Module, # A `JointModel`
 ) -> list: # Two lists of parameters
@@ -98,18 +100,31 @@ class PretextCallback(Callback):
 
     def __init__(self,
         time_sampler:Optional[Fn]=None, # (n, generator, device) -> times (n,) in [0, 1]; those of the model's path by default
+        view=None, # Random batch transforms, such as `wearable_tfms()`: what they make of a window is what the encoder sees in training
         valid_seed:int=0, # Seed of times, noise and masks in validation
-    ): self.time_sampler, self.valid_seed, self.loss_func, self.generator = time_sampler, valid_seed, VelocityLoss(), None
+    ):
+        self.time_sampler, self.valid_seed, self.loss_func, self.generator = time_sampler, valid_seed, VelocityLoss(), None
+        self.view = Pipeline(L(view)) if view else None
+
+    def seen(self,
+        x:Tensor, # (B, C, L) windows as the dataloaders give them; NaN where missing
+    ) -> Tensor: # (B, C, L)
+        "What the encoder sees of the windows: themselves, or in training another view."
+        if self.view is None or not self.training: return x
+        from tsai.data.core import TSTensor
+        self.view.split_idx = 0
+        return plain(self.view(TSTensor(x)))
 
     def corrupt(self,
         x1:Tensor, # (B, C, L) standardised windows; NaN where missing
-    ) -> tuple: # What the model gets (x_t, t, and x1 without NaN), and the target (NaN where missing)
+        seen:Tensor, # (B, C, L) what the encoder sees of them, standardised, without NaN
+    ) -> tuple: # What the model gets (x_t, t, seen), and the target (NaN where missing)
         "Noise, a time, and the point between."
         path, gen, known = getattr(self.model, 'module', self.model).path, self.rand_generator(x1.device), x1.nan_to_num(0.)
         t = (self.time_sampler or path.sample_t)(len(x1), generator=gen, device=x1.device)
         x0 = torch.randn(x1.shape, generator=gen, device=x1.device)
         xt, u = path.sample(x0, known, t)
-        return (xt, t, known), u.masked_fill(x1.isnan(), torch.nan)
+        return (xt, t, seen), u.masked_fill(x1.isnan(), torch.nan)
 
     def rand_generator(self, device):
         "The generator to draw from: a seeded one in validation, otherwise `None`, the global random state."
@@ -143,7 +158,8 @@ class PretextCallback(Callback):
         if x.isinf().any(): raise ValueError("infinite values in the batch: replace them, or mark them missing with NaN")
         if self.training: model.trained_len.fill_(x.shape[-1])
         if self.learn.loss_func is not self.loss_func: self._loss_func = self.learn.loss_func
-        inputs, target = self.corrupt(model.standardise(x).float())
+        x1, seen = (model.standardise(o).float() for o in (x, self.seen(plain(x))))
+        inputs, target = self.corrupt(x1, seen.nan_to_num(0.))
         self.learn.xb, self.learn.yb, self.learn.loss_func = inputs, (target,), self.loss_func
 
     def after_batch(self):
@@ -155,8 +171,9 @@ class CFMCallback(PretextCallback):
     arch = FlowFM
     def __init__(self,
         time_sampler:Fn=uniform_t, # (n, generator, device) -> times (n,) in [0, 1]; `uniform_t` as in the paper, or `LogitNormal()`
+        view=None, # Random batch transforms: what they make of a window is what the encoder sees in training
         valid_seed:int=0, # Seed of times, noise and masks in validation
-    ): super().__init__(time_sampler, valid_seed)
+    ): super().__init__(time_sampler, view, valid_seed)
 
     def after_create(self):
         super().after_create()
@@ -166,8 +183,9 @@ class DDPMCallback(PretextCallback):
     "Denoising diffusion: predict the noise at a step of the model's schedule (Ho et al. 2020, equation 14)."
     arch = DiffFM
     def __init__(self,
+        view=None, # Random batch transforms: what they make of a window is what the encoder sees in training
         valid_seed:int=0, # Seed of steps, noise and masks in validation
-    ): super().__init__(None, valid_seed)
+    ): super().__init__(None, view, valid_seed)
 
 # %% ../nbs/api/20_callbacks.ipynb #9366d057
 class DGSCallback(Callback):

@@ -20,7 +20,7 @@ from .learner import *
 from .paths import *
 from .plots import *
 from .pretrained import *
-from .transfer import *
+from .classifiers import *
 
 # %% ../nbs/api/60_demo.ipynb #0a6d7686
 def _say(*args): print(*args, flush=True)
@@ -76,7 +76,7 @@ def demo_fold(
     for labelled in (people, people[:few]):
         train = np.flatnonzero(np.isin(subject, labelled))
         def add(name, seconds, pred, pretrained): rows.append(dict(name=name, people=len(labelled), seconds=seconds, pretraining=pre_seconds if pretrained else None, **scores(y[test], pred)))
-        for name, clf, feats, pretrained in (('random forest', random_forest(seed=seed), F, False), ('linear probe', linear_probe(), Z, True)):
+        for name, clf, feats, pretrained in (('random forest', random_forest(seed=seed), F, False), ('linear probe', linear_classifier(), Z, True)):
             start = time.perf_counter()
             clf.fit(feats[train], y[train])
             add(name, time.perf_counter()-start, clf.predict(feats[test]), pretrained)

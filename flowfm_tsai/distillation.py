@@ -16,7 +16,7 @@ from .learner import *
 from .models import *
 from .sampling import *
 
-# %% ../nbs/api/32_distillation.ipynb #d0f3fee6
+# %% ../nbs/api/32_distillation.ipynb #04d8de76
 class DistillCallback(PretextCallback):
     "Teach a copy of a trained flow its own average velocity over each of a few steps (after Yan et al. 2024, section 3)."
     arch = FlowFM
@@ -29,7 +29,7 @@ class DistillCallback(PretextCallback):
         for k, v in dict(steps=steps, substeps=substeps).items():
             if v < 1 or v != int(v): raise ValueError(f"{k}={v}: expected a whole number of at least 1")
         if not 0 <= p <= 1: raise ValueError(f"p={p}: a probability is expected, between 0 and 1")
-        super().__init__(None, valid_seed)
+        super().__init__(valid_seed=valid_seed)
         self.steps, self.substeps, self.p, self.teacher = steps, substeps, p, None
 
     def after_create(self):
@@ -44,14 +44,15 @@ class DistillCallback(PretextCallback):
     @torch.no_grad()
     def corrupt(self,
         x1:Tensor, # (B, C, L) standardised windows; NaN where missing
+        seen:Tensor, # (B, C, L) the same without NaN
     ) -> tuple: # What the model gets (x_t, t, and the conditions), and the teacher's average velocity
         "The start of a step, and where the teacher's flow leads from there."
-        gen, known, h = self.rand_generator(x1.device), x1.nan_to_num(0.), 1/self.steps
+        gen, h = self.rand_generator(x1.device), 1/self.steps
         t = torch.randint(self.steps, (len(x1),), generator=gen, device=x1.device) * h
         keep = (torch.rand(len(x1), generator=gen, device=x1.device) >= self.p).nonzero().flatten()
         x0 = torch.randn(x1.shape, generator=gen, device=x1.device)
-        xt, _ = self.teacher.path.sample(x0, known, t)
-        cond = {'r': self.teacher.represent(known, keep)}
+        xt, _ = self.teacher.path.sample(x0, seen, t)
+        cond = {'r': self.teacher.represent(seen, keep)}
         moved, _ = solve_ode(lambda x, s: h*self.teacher(x, t + s*h, cond=cond), xt, 'midpoint', self.substeps) # s from 0 to 1 is t to t+h: each sample has its own t
         return (xt, t, None, None, cond), (moved - xt)/h
 

@@ -23,7 +23,7 @@ from .metrics import *
 from .paths import *
 from .pretrained import *
 from .recipes import *
-from .transfer import *
+from .classifiers import *
 
 # %% ../nbs/api/62_generation_bench.ipynb #8f614fcb
 PAPER = dict(ddpm_1000=51.0, ddim_100=5.06, ddim_50=2.53, training=.496) # arXiv 2512.19729: how much faster FlowFM generates, and its share of DiffFM's training time

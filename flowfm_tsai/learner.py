@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['adamw', 'LEARNERS', 'whole_batches', 'JointLearner', 'dls_stage', 'set_epoch_order', 'find_pretrained',
-           'load_weights', 'create_joint_model', 'joint_learner', 'flowfm_learner', 'difffm_learner']
+           'check_source', 'shipped_model', 'load_weights', 'create_joint_model', 'joint_learner', 'flowfm_learner',
+           'difffm_learner']
 
 # %% ../nbs/api/30_learner.ipynb #a425f19c
 from functools import partial
@@ -35,7 +36,7 @@ from .callbacks import *
 from .pretrained import *
 from .storage import block_shuffle
 
-# %% ../nbs/api/30_learner.ipynb #2eefb91f
+# %% ../nbs/api/30_learner.ipynb #76c33882
 def whole_batches(
     n:int, # Number of samples
     bs:int, # Batch size wanted
@@ -51,13 +52,14 @@ class JointLearner(Learner):
 
     @delegates(Learner.fine_tune)
     def fine_tune(self,
-        epochs:int=15, # Epochs with everything trained
+        epochs:Optional[int]=None, # Epochs with everything trained: 15 by default, or as many as 600 steps take if that is more
         base_lr:float=2e-3, # Learning rate of the head; half of it once everything is trained, as in fastai
         freeze_epochs:int=5, # Epochs before, with the encoder frozen
         lr_mult:float=1., # By how much the encoder's rate is smaller than the head's
         **kwargs
     ):
         "Train the head alone, then everything. Without pretrained weights everything is trained from the start, for as many epochs at `base_lr/2`."
+        if epochs is None: epochs = max(15, -(-600//len(self.dls.train)))
         if self.stage == 'downstream' and self.pretrained: super().fine_tune(epochs, base_lr, freeze_epochs, lr_mult=lr_mult, **kwargs)
         else: self.fit_one_cycle(epochs+freeze_epochs, base_lr/2, **{k: v for k, v in kwargs.items() if k != 'pct_start'})
 
@@ -95,9 +97,10 @@ class JointLearner(Learner):
 
     def save_pretrained(self,
         folder:Union[str, Path], # Folder for `model.safetensors` and `config.json`; made if it is missing
+        dtype:torch.dtype=torch.float32, # Of the weights in the file; `torch.float16` for half the size
     ) -> Path: # The folder
         "Save encoder, velocity network and normalisation, without pickle: see `from_pretrained`."
-        return self.model.save_pretrained(folder)
+        return self.model.save_pretrained(folder, dtype)
 
     def show_results(self,
         ds_idx:int=1, # Which dataloader: 0 training, 1 validation
@@ -114,7 +117,7 @@ class JointLearner(Learner):
         real = plain(dl.dataset[torch.randperm(len(dl.dataset), generator=make_generator(seed))[:n].tolist()][0]).float()
         return plot_signals({'real': real, 'generated': self.generate(n, seed=seed, seq_len=real.shape[-1])}, **kwargs)
 
-# %% ../nbs/api/30_learner.ipynb #19671389
+# %% ../nbs/api/30_learner.ipynb #36e57d21
 adamw = partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True))
 
 def dls_stage(
@@ -134,17 +137,48 @@ def set_epoch_order(
         dl.shuffle_fn, dl.weights = partial(block_shuffle, weights=dl.weights, block=64 if on_disk else 1), None
 
 def find_pretrained(
-    pretrained, # `True`, `False`, a folder, a Hub id, a `Learner` or a `JointModel`
+    pretrained, # A folder, the name of shipped weights, a Hub id, a `Learner` or a `JointModel`; `False` or `None`
 ) -> Optional[JointModel]: # `None` to start from scratch
     "The model that `pretrained=` means."
-    if pretrained is True:
-        warn("no pretrained weights ship with flowfm_tsai yet: starting from scratch. pretrained=False starts from scratch without this warning, "
-             "pretrained='folder' starts from your own weights", 3)
-    if isinstance(pretrained, bool) or pretrained is None: return None
+    if pretrained is False or pretrained is None: return None
     if isinstance(pretrained, Learner): pretrained = pretrained.model
     if isinstance(pretrained, JointModel): return pretrained
     if isinstance(pretrained, (str, Path)): return from_pretrained(pretrained)
     raise TypeError(f"pretrained={pretrained!r}: expected True, False, a folder, a Hub id, a Learner or a model")
+
+def check_source(
+    source:JointModel, # Pretrained model to start from
+    arch:type, # `FlowFM` or `DiffFM`
+    c_in:int, # Channels of the windows
+    config:dict, # What was asked for by name (size, patch_size, dim, ...)
+):
+    "Raise an error that says why a pretrained model can't be the start of what was asked for."
+    if not isinstance(source, arch): raise TypeError(f"this checkpoint is a {type(source).__name__}, and a {arch.__name__} was asked for: use {type(source).__name__.lower()}_learner, or pass pretrained=False")
+    have = source.config
+    if have['c_in'] != c_in:
+        raise ValueError(f"expected (B, {have['c_in']}, L), got (B, {c_in}, L): this checkpoint was trained on {have['c_in']} channels; pass pretrained=False to start afresh")
+    asked = {k: v for k, v in config.items() if k in have and k != 'dropout'}
+    if 'size' in config: asked = {**network_size(config['size']), **asked}
+    clash = {k: v for k, v in asked.items() if v != have[k]}
+    if clash: raise ValueError(f"asked for {clash}, but this checkpoint has { {k: have[k] for k in clash} }: leave them out, or pass pretrained=False")
+
+def shipped_model(
+    dls, # tsai dataloaders
+    arch:type, # `FlowFM` or `DiffFM`
+    config:dict, # What was asked for by name
+) -> Optional[JointModel]: # `None`, with a warning that says why, if the weights that ship don't fit
+    "The weights that come with the package, where they fit the dataloaders: wrist acceleration, three axes in g."
+    try:
+        source = from_pretrained(WRIST)
+        x = next(iter(training_windows(dls, 1024)))
+        check_source(source, arch, x.shape[1], config)
+        g = float(x.square().sum(1).nanmean().sqrt())
+        if not .8 < g < 1.6: raise ValueError(f"the length of the acceleration vector is {g:.3g} (root mean square), expected about 1 g")
+    except (TypeError, ValueError) as e:
+        warn(f"starting from scratch: the weights that ship with flowfm_tsai, {WRIST!r}, are for three axes of wrist acceleration in g at 30 Hz, and don't fit. {e}. "
+             "pretrained=False starts from scratch without this warning, pretrained='folder' from your own weights", 4)
+        return None
+    return source
 
 def load_weights(
     model:JointModel, # Gets the weights
@@ -174,18 +208,10 @@ def create_joint_model(
 ) -> JointModel: # On the dataloaders' device, with its normalisation set
     "Build the model that the dataloaders need, and start it from `source` if given."
     stage = stage or dls_stage(dls)
-    config = {k: v for k, v in config.items() if v is not None}
     c_in = dls.train.dataset[[0]][0].shape[1]
     if source is not None:
-        if not isinstance(source, arch): raise TypeError(f"this checkpoint is a {type(source).__name__}, and a {arch.__name__} was asked for: use {type(source).__name__.lower()}_learner, or pass pretrained=False")
-        have = source.config
-        if have['c_in'] != c_in:
-            raise ValueError(f"expected (B, {have['c_in']}, L), got (B, {c_in}, L): this checkpoint was trained on {have['c_in']} channels; pass pretrained=False to start afresh")
-        asked = {k: v for k, v in config.items() if k in have and k != 'dropout'}
-        if 'size' in config: asked = {**network_size(config['size']), **asked}
-        clash = {k: v for k, v in asked.items() if v != have[k]}
-        if clash: raise ValueError(f"asked for {clash}, but this checkpoint has { {k: have[k] for k in clash} }: leave the sizes out, or pass pretrained=False")
-        config = {**have, 'dropout': config.get('dropout', have['dropout'])}
+        check_source(source, arch, c_in, config)
+        config = {**source.config, 'dropout': config.get('dropout', source.config['dropout'])}
         config.pop('c_in')
     if custom_head is not None: config['custom_head'] = custom_head
     if stage == 'pretrain': model = arch(c_in, 1, **config).to(dls.device)
@@ -199,7 +225,7 @@ def joint_learner(
     arch:type, # `FlowFM` or `DiffFM`
     pretext, # Its pretext task, a callback or several: `CFMCallback()` or `DDPMCallback()`, and `DGSCallback()`
     stage:Optional[str]=None, # 'pretrain' or 'downstream'; read off the dataloaders by default
-    pretrained=True, # Weights to start from: `True` (those that ship; none yet), `False`, a folder, a Hub id, a `Learner` or a model
+    pretrained=True, # Weights to start from: `True` (those that ship, if they fit), `False`, a folder, a Hub id, a `Learner` or a model
     size:Optional[str]=None, # 'tiny' (the default), 'small' or 'base'; a checkpoint brings its own
     patch_size:Optional[int]=None, # Time steps in a patch, 10 by default; a checkpoint brings its own
     custom_head=None, # Downstream: a module, or a function called with (head_nf, c_out, seq_len)
@@ -213,7 +239,7 @@ def joint_learner(
     depth:Optional[int]=None, # Blocks in each network, instead of the size's own
     n_heads:Optional[int]=None, # Attention heads, instead of the size's own
     dropout:Optional[float]=None, # Dropout in the encoder
-    config:Optional[dict]=None, # Further arguments of the model
+    config:Union[str, dict, None]=None, # Further arguments of the model; 'paper' for the networks of the FlowFM paper
     **kwargs, # Further arguments of fastai's `Learner`
 ) -> JointLearner:
     "The learner behind `flowfm_learner` and `difffm_learner`."
@@ -225,10 +251,12 @@ def joint_learner(
     for dl in dls.loaders:
         if not dl.shuffle and len(dl.dataset): dl.bs = whole_batches(len(dl.dataset), dl.bs)
     set_epoch_order(dls.train)
-    source = find_pretrained(pretrained)
+    given = dict(size=size, patch_size=patch_size, dim=dim, depth=depth, n_heads=n_heads, dropout=dropout, **model_config(config))
+    given = {k: v for k, v in given.items() if v is not None}
+    source = shipped_model(dls, arch, given) if pretrained is True else find_pretrained(pretrained)
     d = dls.d # draws a batch: before the seed
     if seed is not None: set_seed(seed)
-    model = create_joint_model(dls, arch, stage, source, custom_head=custom_head, size=size, patch_size=patch_size, dim=dim, depth=depth, n_heads=n_heads, dropout=dropout, **(config or {}))
+    model = create_joint_model(dls, arch, stage, source, custom_head=custom_head, **given)
     kw = dict(opt_func=opt_func, lr=lr, train_bn=False, **kwargs)
     if stage == 'pretrain':
         learn = JointLearner(dls, model, loss_func=VelocityLoss(), cbs=[*L(pretext), *L(cbs)], metrics=metrics, **kw)
@@ -241,24 +269,27 @@ def joint_learner(
     learn.stage, learn.pretrained = stage, source is not None
     return learn
 
-@delegates(joint_learner, keep=True, but=['arch', 'pretext', 'config'])
+@delegates(joint_learner, keep=True, but=['arch', 'pretext'])
 def flowfm_learner(
     dls, # tsai dataloaders: without targets to pretrain, with targets (classes, numbers, forecasts) for a downstream task
     p:float=.5, # DGS: probability of switching a sample's representation off in pretraining
     time_sampler:Callable=uniform_t, # Times of training: `uniform_t`, or `LogitNormal()`
+    view=None, # Random batch transforms, such as `wearable_tfms()`: the encoder sees what they make of a window, in pretraining
     **kwargs, # Further arguments of fastai's `Learner`
 ) -> JointLearner:
     "A learner that pretrains FlowFM on windows without labels, or uses it for the task that the targets pose."
-    return joint_learner(dls, FlowFM, [CFMCallback(time_sampler), DGSCallback(p)], **kwargs)
+    return joint_learner(dls, FlowFM, [CFMCallback(time_sampler, view), DGSCallback(p)], **kwargs)
 
-@delegates(joint_learner, keep=True, but=['arch', 'pretext', 'config'])
+@delegates(joint_learner, keep=True, but=['arch', 'pretext'])
 def difffm_learner(
     dls, # tsai dataloaders: without targets to pretrain, with targets (classes, numbers, forecasts) for a downstream task
     p:float=.5, # DGS: probability of switching a sample's representation off in pretraining
     schedule:Optional[str]=None, # Noise schedule: 'linear' (the default) or 'cosine'; a checkpoint brings its own
+    view=None, # Random batch transforms, such as `wearable_tfms()`: the encoder sees what they make of a window, in pretraining
+    config:Union[str, dict, None]=None, # Further arguments of the model; 'paper' for the networks of the FlowFM paper
     **kwargs, # Further arguments of fastai's `Learner`
 ) -> JointLearner:
     "The same for DiffFM, the diffusion twin."
-    return joint_learner(dls, DiffFM, [DDPMCallback(), DGSCallback(p)], config=dict(schedule=schedule), **kwargs)
+    return joint_learner(dls, DiffFM, [DDPMCallback(view), DGSCallback(p)], config={**model_config(config), 'schedule': schedule}, **kwargs)
 
 LEARNERS = dict(FlowFM=flowfm_learner, DiffFM=difffm_learner)

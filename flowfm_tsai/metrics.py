@@ -18,7 +18,7 @@ from tsai.data.core import get_ts_dls, TSClassification
 from tsai.learner import ts_learner
 from tsai.models.FCN import FCN
 from .core import *
-from .transfer import *
+from .classifiers import *
 
 # %% ../nbs/api/40_metrics.ipynb #c10082f7
 class FeatureClassifier(nn.Module):

@@ -5,13 +5,15 @@
 # %% auto #0
 __all__ = ['open_data', 'make_windows', 'held_out', 'pretrain', 'distill', 'load_labelled', 'probe', 'finetune', 'generate']
 
-# %% ../nbs/api/51_recipes.ipynb #24ba07e2
+# %% ../nbs/api/51_recipes.ipynb #d6c9b4f3
 import json
 from pathlib import Path
 from typing import Optional
 import numpy as np
+import torch
 from tsai.data.core import get_ts_dls, TSClassification
 from .core import *
+from .augment import *
 from .callbacks import *
 from .distillation import *
 from .har import *
@@ -20,7 +22,7 @@ from .learner import *
 from .pretrained import *
 from .splits import *
 from .storage import *
-from .transfer import *
+from .classifiers import *
 
 # %% ../nbs/api/51_recipes.ipynb #87bd30dd
 def open_data(
@@ -55,16 +57,16 @@ def held_out(
     warn("subjects (pid) are unknown: the split is random, and windows that overlap leak from training to test")
     return random_split(n, seed=seed)
 
-# %% ../nbs/api/51_recipes.ipynb #d757dce8
-def _fit_and_save(learn, out, epochs, lr):
+# %% ../nbs/api/51_recipes.ipynb #8dd9716b
+def _fit_and_save(learn, out, epochs, lr, dtype=torch.float32):
     "Fit, going on from what an interrupted run left, and save the weights."
     learn.fit_one_cycle(epochs, lr, cbs=ResumeCallback(out/'training.pt'))
-    learn.save_pretrained(out)
+    learn.save_pretrained(out, dtype)
     print(f'weights are in {out}')
     return learn
 
 def pretrain(
-    data:str, # Windows: a file .npz with X, a folder that `flowfm data` wrote, or a data set's original files
+    data:str, # Windows: a file .npz with X, a folder that `flowfm data` wrote, or a data set's original files; or several of them, with commas between
     out:str='pretrained', # Folder for the weights
     weights:Optional[str]=None, # Folder or Hub id to go on from
     arch:str='FlowFM', # FlowFM, or DiffFM for its diffusion twin
@@ -75,15 +77,21 @@ def pretrain(
     bs:int=64, # Batch size
     p:float=.5, # Probability of switching a sample's representation off (DGS)
     ema:Optional[float]=None, # Keep a moving average of the weights with this decay, such as 0.999
+    turn:float=0., # Wrist-worn sensors: the encoder sees a window turned by up to so many degrees
+    shift:int=0, # The encoder sees a window shifted by up to so many time steps
+    movement:bool=False, # Draw windows in proportion to how much moves in them
+    half:bool=False, # Write float16 weights
     seed:int=0, # Seed
 ) -> JointLearner:
     "Pretrain on the windows of a file, without labels. Interrupted, the same command goes on from the last whole epoch."
     if arch not in LEARNERS: raise ValueError(f"arch={arch!r} is unknown: choose one of {', '.join(LEARNERS)}")
-    X = open_data(data).X
-    out = writable_folder(out)
+    windows = pool([open_data(d) for d in data.split(',')], 'movement' if movement else None, names=data.split(','))
+    X, out = windows.X, writable_folder(out)
     print(f'{len(X)} windows of {X.shape[1]} channels and {X.shape[2]} steps', flush=True)
-    learn = LEARNERS[arch](get_ts_dls(X, bs=bs, inplace=False), pretrained=weights or False, size=size, patch_size=patch_size, p=p, seed=seed, cbs=EMACallback(ema) if ema else None)
-    return _fit_and_save(learn, out, epochs, lr)
+    view = wearable_tfms(turn, shift=shift) if turn or shift else None
+    dls = get_ts_dls(X, bs=bs, inplace=False, weights=windows.weights)
+    learn = LEARNERS[arch](dls, pretrained=weights or False, size=size, patch_size=patch_size, p=p, view=view, seed=seed, cbs=EMACallback(ema) if ema else None)
+    return _fit_and_save(learn, out, epochs, lr, torch.float16 if half else torch.float32)
 
 def distill(
     data:str, # Windows such as the weights were trained on: a file or a folder, as in `flowfm pretrain`
@@ -132,7 +140,7 @@ def probe(
     X, y, _, train, test = load_labelled(data)
     Z = _start(get_ts_dls(X, inplace=False), weights).get_embeddings(X).numpy()
     return _report({name: scores(y[test], clf.fit(F[train], y[train]).predict(F[test])) for name, clf, F in
-                    (('linear probe', linear_probe(c), Z), ('nearest neighbours', knn_probe(k), Z), ('random forest', random_forest(), window_features(np.nan_to_num(X))))})
+                    (('linear probe', linear_classifier(c), Z), ('nearest neighbours', knn_classifier(k), Z), ('random forest', random_forest(), window_features(np.nan_to_num(X))))})
 
 def finetune(
     data:str, # Windows with classes y and subjects pid: a file or a folder, as in `flowfm pretrain`

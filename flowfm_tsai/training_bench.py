@@ -17,7 +17,7 @@ from .generation_bench import *
 from .learner import *
 from .metrics import *
 from .paths import *
-from .transfer import *
+from .classifiers import *
 
 # %% ../nbs/api/63_training_bench.ipynb #351909ae
 class WatchCallback(Callback):
@@ -126,7 +126,7 @@ def bench_training(
         def curve(name):
             def measure():
                 Z = [learn.get_embeddings(x, progress=False).numpy() for x in (b.X[taught], b.reference)]
-                f1 = scores(b.reference_y, linear_probe().fit(Z[0], b.y[taught]).predict(Z[1]))['macro_f1']
+                f1 = scores(b.reference_y, linear_classifier().fit(Z[0], b.y[taught]).predict(Z[1]))['macro_f1']
                 G = learn.generate(n, seed=seed, progress=False, **sampling[name]).numpy()
                 point = dict(macro_f1=f1, fid=generation_metrics(clf, b.reference, G)['fid'])
                 print(f"seed {seed}, {name}: {watch.seconds:.0f} s, macro F1 {f1:.3f}, FID {point['fid']:.2f}", flush=True)
