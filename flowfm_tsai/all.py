@@ -14,6 +14,7 @@ from .plots import *
 from .windowing import windows
 from .storage import *
 from .splits import *
+from .transfer import *
 from .augment import *
 from .har import watch_windows, WATCH_CHANNELS, WATCH_CLASSES
 from . import har # har.load, har.pool

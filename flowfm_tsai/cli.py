@@ -11,7 +11,7 @@ from typing import Callable, Optional, Union, get_args, get_origin
 from fastcore.docments import docments
 from . import __version__
 
-# %% ../nbs/api/70_cli.ipynb #1611492b
+# %% ../nbs/api/70_cli.ipynb #7abf1f9b
 COMMANDS = {'demo': ('flowfm_tsai.demo', 'demo', 'pretrain, transfer and generate on real smartwatch recordings'),
             'data': ('flowfm_tsai.recipes', 'make_windows', "make windows of a data set's original files"),
             'pretrain': ('flowfm_tsai.recipes', 'pretrain', 'pretrain on windows, without labels'),
@@ -21,6 +21,8 @@ COMMANDS = {'demo': ('flowfm_tsai.demo', 'demo', 'pretrain, transfer and generat
             'distill': ('flowfm_tsai.recipes', 'distill', 'distil pretrained FlowFM weights to a few steps of generation'),
             'bench generation': ('flowfm_tsai.generation_bench', 'bench_generation', 'compare flow and diffusion: speed and quality of generation'),
             'bench training': ('flowfm_tsai.training_bench', 'bench_training', 'compare flow and diffusion: how fast they learn'),
+            'bench har': ('flowfm_tsai.har_bench', 'bench_har', 'measure transfer to activities against baselines'),
+            'bench wrist': ('flowfm_tsai.wrist_bench', 'bench_wrist', 'measure what the weights that ship are worth'),
             'bench data': ('flowfm_tsai.data_bench', 'bench_data', 'measure reading, memory and speed of windows on disk'),
             'bench loop': ('flowfm_tsai.bench', 'bench', 'measure what the training loop adds to a bare PyTorch step')}
 

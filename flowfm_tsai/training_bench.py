@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['WatchCallback', 'time_to_reach', 'training_table', 'plot_training', 'training_page', 'bench_training']
 
-# %% ../nbs/api/63_training_bench.ipynb #bc15cb24
+# %% ../nbs/api/63_training_bench.ipynb #7fd6bc85
 from pathlib import Path
 from typing import Optional
 import numpy as np
 import matplotlib.pyplot as plt
 from fastai.callback.core import Callback
 from .core import *
+from .bench import *
 from .callbacks import *
 from .generation_bench import *
 from .learner import *
