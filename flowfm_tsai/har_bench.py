@@ -6,7 +6,7 @@
 __all__ = ['PAPER_TRANSFER', 'SETS', 'PROTOCOLS', 'OTHERS', 'METHODS', 'TUNED', 'SLOW', 'pool_of', 'open_set', 'check_pool',
            'column_splits', 'TransferBench', 'transfer_table', 'plot_transfer', 'transfer_page', 'bench_har']
 
-# %% ../nbs/api/65_har_bench.ipynb #8976124d
+# %% ../nbs/api/65_har_bench.ipynb #1860ddd9
 import json, time
 from pathlib import Path
 from typing import Optional
@@ -21,6 +21,7 @@ from .callbacks import *
 from .har import *
 from .learner import *
 from .plots import *
+from .pretrained import *
 from .splits import *
 from .storage import *
 from .transfer import *
@@ -68,7 +69,7 @@ def column_splits(
     splits = [random_split(len(data), .2, k) for k in range(5)] if protocol == 'random' else subject_folds(data.pid, 5, 0, data.y)
     return [(np.sort(np.random.default_rng(k).permutation(train)[:cap]), test) for k, (train, test) in enumerate(splits)][:folds]
 
-# %% ../nbs/api/65_har_bench.ipynb #bbec018a
+# %% ../nbs/api/65_har_bench.ipynb #58342ae7
 def _on(recipe, name=None, **kwargs):
     "A recipe on a dataloader, from the model of that name, from scratch, or from an untrained one."
     def run(bench, column, dls, seed): return recipe(dls, bench.model(name, column) if name else False, seed=seed, **kwargs)
@@ -105,6 +106,8 @@ class TransferBench(Workplace):
         if self.pool_cap: sets = [HARData(s.X[:][::max(1, len(s)//(self.pool_cap//len(sets)))]) for s in sets]
         return pool(sets, 'movement', list(names))
 
+    def model_name(self, name, column): return f"{name.replace(' ', '-')}-{pool_of(column)[0]}"
+
     def model(self, name, column):
         "A model pretrained on the pool of a column, trained once."
         s = self.settings
@@ -113,7 +116,7 @@ class TransferBench(Workplace):
             learner = difffm_learner if name == 'DiffFM' else flowfm_learner
             return learner(get_ts_dls(windows.X, bs=s['bs'], inplace=False, weights=windows.weights), pretrained=False, size=s['size'], p=0. if 'without DGS' in name else .5,
                            view=wearable_tfms(s['turn'], shift=60), seed=s['seed'], cbs=EMACallback())
-        return self.trained(f"{name.replace(' ', '-')}-{pool_of(column)[0]}", make, s['pretrain_epochs'], s['pretrain_lr'])[0]
+        return self.trained(self.model_name(name, column), make, s['pretrain_epochs'], s['pretrain_lr'])[0]
 
     def mvp(self, column):
         "Weights that MVP pretrained on the pool of a column."
@@ -143,8 +146,21 @@ class TransferBench(Workplace):
             for a, b in zip(r.y, r.pred): counts[f'{a}>{b}'] = counts.get(f'{a}>{b}', 0) + 1
             return dict(**r.metrics, seconds=round(time.perf_counter() - start, 1), train=len(train), test=len(test), confusion=counts)
         return self.once(self.path(method, column, protocol, k), measure)
+    def confused(self, column):
+        "True and predicted classes of FlowFM, fine-tuned, over the folds by subject."
+        counts = [(*pair.split('>'), n) for c in self.finished('FlowFM, fine-tuned', column, 'by subject') for pair, n in c['confusion'].items()]
+        return tuple(np.repeat([c[i] for c in counts], [c[2] for c in counts]) for i in (0, 1)) if counts else None
 
-# %% ../nbs/api/65_har_bench.ipynb #702329df
+    def maps(self, column, most=1500):
+        "t-SNE of windows of unseen people, as they are and as the untrained and the pretrained encoder represent them."
+        data = self.set(column)
+        train, test = column_splits(data, 'by subject', 1)[0]
+        test = np.sort(np.random.default_rng(0).permutation(test)[:most])
+        dls = get_ts_dls(data.X[train], bs=64, inplace=False)
+        Z = {name: transfer_learner(dls, start, seed=0).get_embeddings(data.X[test], progress=False) for name, start in (('untrained', False), ('FlowFM', self.model('FlowFM', column)))}
+        return plot_tsne({'windows': data.X[test], **Z}, data.y[test])
+
+# %% ../nbs/api/65_har_bench.ipynb #bc6db5f9
 def transfer_table(
     cells:dict, # method -> {(set, protocol): list of finished cells}
     sets:tuple, # Columns
@@ -190,6 +206,7 @@ def transfer_page(
     settings:dict, # Of the run
     cells:dict, # As in `transfer_table`
     sets:tuple, # Columns
+    figures:dict, # File of each further figure, and its caption
 ) -> str: # Markdown
     "The result as a page of the documentation."
     ours, columns = 'FlowFM, fine-tuned', [(s, p) for s in sets for p in PROTOCOLS]
@@ -218,7 +235,8 @@ Accuracy, percent:
 {transfer_table(cells, sets, 'accuracy')}
 
 Mean ± standard deviation over five folds by subject, or five random fifths, each with its own seed; in brackets how many there are, where it isn't all of them, and a dash where a cell wasn't measured. At most {settings['cap']} training windows. Encoders were pretrained for {settings['pretrain_epochs']} epochs without labels on a pool without any window of the column's set. Every probe reads the same features, and *untrained* is the same read-out of the same network before any training. All networks were trained with the same augmentation. The paper's numbers are for orientation: it pretrained on 1.39 million windows.
-"""
+
+{chr(10).join(f'![{caption}]({file}){chr(10)}{chr(10)}*{caption}.*{chr(10)}' for file, caption in figures.items())}"""
 
 def bench_har(
     data:str, # Folder with adl.npz, weda_fall.npz, selfback.npz, wisdm.npz, stress_predict.npz, spsw_watch.npz and wharf_bimanual.npz
@@ -258,10 +276,20 @@ def bench_har(
     def cells(): return {m: f for m in METHODS if (f := {(s, p): v for s in sets for p in PROTOCOLS if (v := b.finished(m, s, p))})}
     def publish():
         plt.switch_backend('agg')
-        fig = plot_transfer(cells(), sets)
+        figures = {}
+        for s in sets:
+            made = {}
+            if (c := b.confused(s)) is not None: made[f'{name}_confusion_{s}.png'] = (f'{s}: FlowFM, fine-tuned, on unseen people', plot_confusion(*c))
+            tsne, caption = f'{name}_tsne_{s}.png', f'{s}: t-SNE of windows of unseen people and of their representations'
+            if (b.dir/b.model_name('FlowFM', s)/CONFIG).exists(): made[tsne] = (caption, b.maps(s))
+            elif (out/tsne).exists(): figures[tsne] = caption # of an earlier run, whose model isn't here
+            for file, (caption, fig) in made.items():
+                write_whole(out/file, lambda p: fig.savefig(p, format='png', dpi=90))
+                figures[file] = caption
+        command = command_line('bench har', bench_har, given)
         files = {str(f.relative_to(b.dir).with_suffix('')): json.loads(f.read_text()) for f in sorted((b.dir/'cells').rglob('*.json'))}
-        b.publish(out, name, dict(command=command_line('bench har', bench_har, given), cells=files), fig, transfer_page(command_line('bench har', bench_har, given), settings, cells(), sets))
-        plt.close(fig)
+        b.publish(out, name, dict(command=command, cells=files), plot_transfer(cells(), sets), transfer_page(command, settings, cells(), sets, figures))
+        plt.close('all')
     for s in sets:
         for p in PROTOCOLS:
             for k, split in enumerate(column_splits(b.set(s), p, folds, cap)):
@@ -269,6 +297,6 @@ def bench_har(
                     if m in SLOW and k >= slow_folds: continue
                     r = b.cell(m, s, p, k, split)
                     print(f"{s}, {p}, {k+1} of {folds}, {m:32} accuracy {r['accuracy']:.3f}  macro F1 {r['macro_f1']:.3f}  {r['seconds']:.0f} s", flush=True)
-            publish()
+        publish()
     print(f"\n{transfer_table(cells(), sets)}\n\ntable and figure are in {out}")
     return cells()

@@ -117,7 +117,7 @@ class JointLearner(Learner):
         real = plain(dl.dataset[torch.randperm(len(dl.dataset), generator=make_generator(seed))[:n].tolist()][0]).float()
         return plot_signals({'real': real, 'generated': self.generate(n, seed=seed, seq_len=real.shape[-1])}, **kwargs)
 
-# %% ../nbs/api/30_learner.ipynb #e04d33cf
+# %% ../nbs/api/30_learner.ipynb #59410bac
 adamw = partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True))
 
 def dls_stage(
@@ -168,7 +168,7 @@ def shipped_model(
     config:dict, # What was asked for by name
 ) -> Optional[JointModel]: # `None`, with a warning that says why, if the weights that ship don't fit
     "The weights that come with the package, where they fit the dataloaders: wrist acceleration, three axes in g."
-    source = from_pretrained(WRIST)
+    source = from_pretrained(SHIPPED/WRIST)
     try:
         x = next(iter(training_windows(dls, 1024)))
         check_source(source, arch, x.shape[1], config)
