@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['pretrain_fold', 'demo_fold', 'demo_table', 'demo_gains', 'demo_figures', 'demo']
 
-# %% ../nbs/api/60_demo.ipynb #d4434816
+# %% ../nbs/api/60_demo.ipynb #b0e9aee7
 import json, shutil, time
 from pathlib import Path
 from typing import Optional
@@ -13,7 +13,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from tsai.data.core import get_ts_dls, TSClassification
 from .core import *
-from .augment import *
 from .callbacks import *
 from .har import *
 from .splits import *
@@ -23,7 +22,7 @@ from .plots import *
 from .pretrained import *
 from .classifiers import *
 
-# %% ../nbs/api/60_demo.ipynb #5b6b51fa
+# %% ../nbs/api/60_demo.ipynb #4fc1b79d
 def _say(*args): print(*args, flush=True)
 
 def _timed(learn, fit, *args, **kwargs):
@@ -36,8 +35,8 @@ def pretrain_fold(
     X, # (N, C, L) windows, all for training
     folder:Path, # Where the weights go; those found there are used as they are
     size:str='tiny', # Size of the networks
-    patch_size:int=25, # Time steps in a patch
-    epochs:int=16, # Epochs
+    patch_size:int=50, # Time steps in a patch
+    epochs:int=24, # Epochs
     lr:float=2e-3, # Learning rate
     bs:int=32, # Batch size: small, because what a short training lacks is steps
     time_mean:float=-.7, # Mean of the logit-normal times: below zero they are nearer to the noise
@@ -48,7 +47,7 @@ def pretrain_fold(
     if (folder/CONFIG).exists():
         _say(f'using the weights in {folder}')
         return flowfm_learner(dls, pretrained=folder), json.loads((folder/'seconds.json').read_text())
-    learn = flowfm_learner(dls, pretrained=False, size=size, patch_size=patch_size, time_sampler=LogitNormal(time_mean), view=wearable_tfms(20, shift=X.shape[-1]//5), seed=seed)
+    learn = flowfm_learner(dls, pretrained=False, size=size, patch_size=patch_size, time_sampler=LogitNormal(time_mean), config='plain', seed=seed)
     _say(f'pretraining on {len(X)} windows without labels, {epochs} epochs')
     seconds = _timed(learn, learn.fit_one_cycle, epochs, lr, cbs=ResumeCallback(writable_folder(folder)/'training.pt'))
     write_whole(folder/'seconds.json', lambda p: p.write_text(json.dumps(seconds)))
@@ -72,16 +71,16 @@ def demo_fold(
     V, people, freeze_epochs = np.unique(y), np.setdiff1d(subject, test_people), epochs//4
     test = np.flatnonzero(np.isin(subject, test_people))
     pre, pre_seconds = pretrain_fold(X_pretrain, folder, seed=seed, **(pretraining or {}))
-    sizes = {k: pre.model.config[k] for k in ('patch_size', 'dim', 'depth', 'n_heads')}
+    sizes = {k: pre.model.config[k] for k in ('patch_size', 'dim', 'depth', 'n_heads')} | dict(config='plain')
     Z, F, rows, tuned = pre.get_embeddings(X, progress=False).numpy(), window_features(X), [], None
     for labelled in (people, people[:few]):
         train = np.flatnonzero(np.isin(subject, labelled))
         def add(name, seconds, pred, pretrained): rows.append(dict(name=name, people=len(labelled), seconds=seconds, pretraining=pre_seconds if pretrained else None, **scores(y[test], pred)))
-        for name, clf, feats, pretrained in (('random forest', random_forest(seed=seed), F, False), ('linear probe', linear_classifier(), Z, True)):
+        for name, clf, feats, pretrained in (('random forest', random_forest(seed=seed), F, False), ('linear probe', linear_classifier(.1), Z, True)):
             start = time.perf_counter()
             clf.fit(feats[train], y[train])
             add(name, time.perf_counter()-start, clf.predict(feats[test]), pretrained)
-        dls = get_ts_dls(X[train], y[train], tfms=[None, TSClassification(vocab=V)], batch_tfms=wearable_tfms(45, shift=X.shape[-1]//5), bs=bs, inplace=False)
+        dls = get_ts_dls(X[train], y[train], tfms=[None, TSClassification(vocab=V)], bs=bs, inplace=False)
         for name, kw in {'fine-tuned': dict(pretrained=pre), 'from scratch': dict(pretrained=False, **sizes)}.items():
             _say(f'{name}: {epochs} epochs on {len(train)} windows of {len(labelled)} people')
             learn = flowfm_learner(dls, seed=seed, **kw)
@@ -143,13 +142,13 @@ def demo_figures(
         write_whole(out/f'{name}.png', lambda p: fig.savefig(p, format='png', dpi=110))
         plt.close(fig)
 
-# %% ../nbs/api/60_demo.ipynb #583e405f
+# %% ../nbs/api/60_demo.ipynb #e1124151
 def demo(
     out:str='demo', # Folder for the figures, the table and the weights
     folds:int=1, # How many of the five folds by subject to run
     size:str='tiny', # Size of the networks: tiny, small or base
-    patch_size:int=25, # Time steps in a patch (50 are a second)
-    pretrain_epochs:int=16, # Epochs of pretraining
+    patch_size:int=50, # Time steps in a patch (50 are a second)
+    pretrain_epochs:int=24, # Epochs of pretraining
     pretrain_lr:float=2e-3, # Learning rate of pretraining
     pretrain_bs:int=32, # Batch size of pretraining
     time_mean:float=-.7, # Mean of the logit-normal times of pretraining: below zero they are nearer to the noise, where the encoder is needed most

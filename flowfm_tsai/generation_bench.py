@@ -61,7 +61,7 @@ class Bench(Workplace):
 
     def dls(self, bs): return get_ts_dls(self.X[self.train], bs=bs, inplace=False)
 
-# %% ../nbs/api/62_generation_bench.ipynb #b53878e1
+# %% ../nbs/api/62_generation_bench.ipynb #8f1fbe9a
 SAMPLINGS = [('DiffFM', 'DDPM', dict(sampler='ddpm', steps=1000)), *[('DiffFM', 'DDIM', dict(sampler='ddim', steps=k)) for k in (100, 50, 20, 10)],
              ('FlowFM', 'dopri5', dict(method='dopri5')), *[('FlowFM', 'Euler', dict(method='euler', steps=k)) for k in (50, 20, 10, 5)],
              *[('FlowFM', 'midpoint', dict(method='midpoint', steps=k)) for k in (10, 5, 4, 3)], ('FlowFM', 'Heun', dict(method='heun2', steps=5)), ('FlowFM', 'RK4', dict(method='rk4', steps=5))]
@@ -208,7 +208,7 @@ def bench_generation(
     def score(G): return generation_metrics(clf, b.reference, G)
     runs, training, kept = [], [], []
     for seed in map(int, seeds.split(',')):
-        kw = dict(pretrained=False, size=size, patch_size=patch_size, seed=seed)
+        kw = dict(pretrained=False, size=size, patch_size=patch_size, config='plain', seed=seed)
         def train(name, make, epochs, lr): return b.trained(f'{seed}/{name}', lambda: make(cbs=EMACallback(.999)), epochs, lr)
         own = dict(FlowFM=dict(time_sampler=LogitNormal(time_mean)), DiffFM=dict(schedule=schedule))
         models = {k: train(k, lambda cbs: LEARNERS[k](b.dls(bs), cbs=cbs, **own[k], **kw), epochs, lr) for k in LEARNERS}

@@ -117,7 +117,7 @@ class JointLearner(Learner):
         real = plain(dl.dataset[torch.randperm(len(dl.dataset), generator=make_generator(seed))[:n].tolist()][0]).float()
         return plot_signals({'real': real, 'generated': self.generate(n, seed=seed, seq_len=real.shape[-1])}, **kwargs)
 
-# %% ../nbs/api/30_learner.ipynb #59410bac
+# %% ../nbs/api/30_learner.ipynb #a62a7146
 adamw = partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True))
 
 def dls_stage(
@@ -239,7 +239,7 @@ def joint_learner(
     depth:Optional[int]=None, # Blocks in each network, instead of the size's own
     n_heads:Optional[int]=None, # Attention heads, instead of the size's own
     dropout:Optional[float]=None, # Dropout in the encoder
-    config:Union[str, dict, None]=None, # Further arguments of the model; 'paper' for the networks of the FlowFM paper
+    config:Union[str, dict, None]=None, # Networks by name ('paper', 'plain'), or further arguments of the model
     **kwargs, # Further arguments of fastai's `Learner`
 ) -> JointLearner:
     "The learner behind `flowfm_learner` and `difffm_learner`."
@@ -286,7 +286,7 @@ def difffm_learner(
     p:float=.5, # DGS: probability of switching a sample's representation off in pretraining
     schedule:Optional[str]=None, # Noise schedule: 'linear' (the default) or 'cosine'; a checkpoint brings its own
     view=None, # Random batch transforms, such as `wearable_tfms()`: the encoder sees what they make of a window, in pretraining
-    config:Union[str, dict, None]=None, # Further arguments of the model; 'paper' for the networks of the FlowFM paper
+    config:Union[str, dict, None]=None, # Networks by name ('paper', 'plain'), or further arguments of the model
     **kwargs, # Further arguments of fastai's `Learner`
 ) -> JointLearner:
     "The same for DiffFM, the diffusion twin."

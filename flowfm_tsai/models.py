@@ -19,8 +19,8 @@ from .paths import *
 from .diffusion import *
 from .sampling import *
 
-# %% ../nbs/api/04_models.ipynb #85aa91cd
-CONFIGS = dict(paper=dict(stem='patch', readout='class')) # networks by name: arguments of the model
+# %% ../nbs/api/04_models.ipynb #2d0e2cb3
+CONFIGS = dict(paper=dict(stem='patch', readout='class'), plain=dict(stem='patch', readout='mean')) # networks by name: arguments of the model
 
 def model_config(
     config:Union[str, dict, None], # A name, arguments, or nothing

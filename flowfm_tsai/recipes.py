@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['open_data', 'make_windows', 'held_out', 'pretrain', 'distill', 'load_labelled', 'probe', 'finetune', 'generate']
 
-# %% ../nbs/api/51_recipes.ipynb #d6c9b4f3
+# %% ../nbs/api/51_recipes.ipynb #3d5ae900
 import json
 from pathlib import Path
 from typing import Optional
@@ -23,6 +23,7 @@ from .pretrained import *
 from .splits import *
 from .storage import *
 from .classifiers import *
+from .transfer import *
 
 # %% ../nbs/api/51_recipes.ipynb #87bd30dd
 def open_data(
@@ -57,7 +58,7 @@ def held_out(
     warn("subjects (pid) are unknown: the split is random, and windows that overlap leak from training to test")
     return random_split(n, seed=seed)
 
-# %% ../nbs/api/51_recipes.ipynb #8dd9716b
+# %% ../nbs/api/51_recipes.ipynb #5c09d1dc
 def _fit_and_save(learn, out, epochs, lr, dtype=torch.float32):
     "Fit, going on from what an interrupted run left, and save the weights."
     learn.fit_one_cycle(epochs, lr, cbs=ResumeCallback(out/'training.pt'))
@@ -110,11 +111,6 @@ def distill(
     learn = distill_learner(get_ts_dls(X, bs=bs, inplace=False), weights, steps=steps, cbs=EMACallback(ema), seed=seed)
     return _fit_and_save(learn, out, epochs, lr)
 
-def _start(dls, weights, **kwargs):
-    "A learner of the kind that the weights are of."
-    model = from_pretrained(weights) if weights else False
-    return LEARNERS[type(model).__name__ if weights else 'FlowFM'](dls, pretrained=model, **kwargs)
-
 def load_labelled(
     file:str, # An .npz file with X, y and perhaps pid
 ) -> tuple: # X (N, C, L), y (N,), pid (N,) or `None`, and the indices of training and of test windows
@@ -132,13 +128,13 @@ def _report(results):
 
 def probe(
     data:str, # Windows with classes y and subjects pid: a file or a folder, as in `flowfm pretrain`
-    weights:str, # Folder or Hub id of pretrained weights
-    c:float=.1, # Inverse strength of the linear probe's penalty
+    weights:str='wrist-tiny', # Folder or Hub id of pretrained weights, or those that ship
+    c:float=.01, # Inverse strength of the linear probe's penalty
     k:int=5, # Neighbours
 ) -> dict: # Scores of each probe
     "Linear probe and nearest neighbours on frozen representations, beside a random forest on hand-made features; on unseen subjects."
     X, y, _, train, test = load_labelled(data)
-    Z = _start(get_ts_dls(X, inplace=False), weights).get_embeddings(X).numpy()
+    Z = transfer_learner(get_ts_dls(X, inplace=False), weights).get_embeddings(X).numpy()
     return _report({name: scores(y[test], clf.fit(F[train], y[train]).predict(F[test])) for name, clf, F in
                     (('linear probe', linear_classifier(c), Z), ('nearest neighbours', knn_classifier(k), Z), ('random forest', random_forest(), window_features(np.nan_to_num(X))))})
 
@@ -156,7 +152,7 @@ def finetune(
     X, y, _, train, test = load_labelled(data)
     out = writable_folder(out)
     V = np.unique(y)
-    learn = _start(get_ts_dls(X[train], y[train], tfms=[None, TSClassification(vocab=V)], bs=bs, inplace=False), weights, seed=seed)
+    learn = transfer_learner(get_ts_dls(X[train], y[train], tfms=[None, TSClassification(vocab=V)], bs=bs, inplace=False), weights or False, seed=seed)
     learn.fine_tune(epochs, lr, freeze_epochs)
     with learn.no_bar(): pred = V[learn.get_X_preds(X[test], bs=256)[0].argmax(1).numpy()]
     write_whole(out/'learner.pkl', lambda p: learn.export(p.absolute()))

@@ -20,7 +20,7 @@ from .metrics import *
 from .paths import *
 from .classifiers import *
 
-# %% ../nbs/api/63_training_bench.ipynb #351909ae
+# %% ../nbs/api/63_training_bench.ipynb #89863a52
 class WatchCallback(Callback):
     "Measure the averaged model at regular intervals, and keep the seconds of training alone."
     order = EMACallback.order + 1
@@ -127,13 +127,13 @@ def bench_training(
         def curve(name):
             def measure():
                 Z = [learn.get_embeddings(x, progress=False).numpy() for x in (b.X[taught], b.reference)]
-                f1 = scores(b.reference_y, linear_classifier().fit(Z[0], b.y[taught]).predict(Z[1]))['macro_f1']
+                f1 = scores(b.reference_y, linear_classifier(.1).fit(Z[0], b.y[taught]).predict(Z[1]))['macro_f1']
                 G = learn.generate(n, seed=seed, progress=False, **sampling[name]).numpy()
                 point = dict(macro_f1=f1, fid=generation_metrics(clf, b.reference, G)['fid'])
                 print(f"seed {seed}, {name}: {watch.seconds:.0f} s, macro F1 {f1:.3f}, FID {point['fid']:.2f}", flush=True)
                 return point
             watch = WatchCallback(measure)
-            learn = LEARNERS[name](b.dls(bs), pretrained=False, size=size, patch_size=patch_size, seed=seed, cbs=[EMACallback(.999), watch], **own[name])
+            learn = LEARNERS[name](b.dls(bs), pretrained=False, size=size, patch_size=patch_size, config='plain', seed=seed, cbs=[EMACallback(.999), watch], **own[name])
             with learn.no_logging(): learn.fit(epochs, lr)
             return watch.points
         runs.append({name: b.once(f'{seed}-{name}', lambda: curve(name)) for name in LEARNERS})

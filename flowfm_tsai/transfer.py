@@ -6,7 +6,7 @@
 __all__ = ['Transfer', 'labelled_windows', 'transfer_learner', 'linear_probe', 'knn_probe', 'SkipValidation', 'fine_tune',
            'FewLabels', 'few_label_curve']
 
-# %% ../nbs/api/47_transfer.ipynb #d11215b3
+# %% ../nbs/api/47_transfer.ipynb #a39415ac
 from dataclasses import dataclass, field
 from typing import Callable, Optional, Union
 import warnings
@@ -17,13 +17,12 @@ from fastai.callback.core import Callback, CancelValidException
 from fastai.losses import CrossEntropyLossFlat
 from tsai.data.core import get_ts_dls, TSClassification
 from .core import *
-from .models import *
 from .classifiers import *
 from .learner import *
 from .plots import *
 from .splits import few_labels
 
-# %% ../nbs/api/47_transfer.ipynb #e6eae5d6
+# %% ../nbs/api/47_transfer.ipynb #84d49dd1
 @dataclass
 class Transfer:
     "Predictions of a recipe for the validation split."
@@ -65,7 +64,7 @@ def transfer_learner(
     "A learner of the kind that the weights are of."
     if pretrained is True: return flowfm_learner(dls, **kwargs)
     source = find_pretrained(pretrained)
-    return LEARNERS[type(source or FlowFM(1, dim=2, n_heads=1, depth=1)).__name__](dls, pretrained=source, **kwargs)
+    return LEARNERS[type(source).__name__ if source else 'FlowFM'](dls, pretrained=source, **kwargs)
 
 # %% ../nbs/api/47_transfer.ipynb #99f02b81
 def _probe(dls, name, classifier, pretrained, kwargs):

@@ -107,9 +107,9 @@ def test_fastai_trains_frozen_norms(ldls):
     # flowfm_learner passes train_bn=False: otherwise "frozen" would not hold for layer norms
     for train_bn, moved in ((True, True), (False, False)):
         learn = ts_learner(ldls, FlowFM, train_bn=train_bn, **SMALL)
-        before = learn.model.backbone.norm.weight.clone()
+        before = learn.model.backbone.blocks[-1].norm2.weight.clone()
         learn.freeze(); fit(learn, 1, 1e-2)
-        assert torch.equal(before, learn.model.backbone.norm.weight) != moved
+        assert torch.equal(before, learn.model.backbone.blocks[-1].norm2.weight) != moved
 
 def test_transfer_weights_leaves_the_head(ldls, tmp_path):
     # no "head" in the names of the encoder's weights
