@@ -132,7 +132,7 @@ def test_memmap_stays_on_disk(waves, tmp_path):
     dls = get_ts_dls(X, splits=SPLITS, bs=40, inplace=False)
     assert isinstance(dls.train.dataset.tls[0].items, np.memmap) or isinstance(dls.dataset.ptls[0], np.memmap)
     learn = fit(flowfm_learner(dls, pretrained=False, **SMALL), 1)
-    assert learn.get_embeddings(X).shape == (160, 32)
+    assert learn.get_embeddings(X).shape == (160, learn.model.head_nf)
 
 def test_fine_tune_needs_no_argument(udls, ldls):
     assert inspect.signature(Learner.fine_tune).parameters['epochs'].default is inspect.Parameter.empty # fastai's does
