@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['StopAfter', 'bare_step', 'bench', 'clock', 'Workplace', 'command_line', 'mean_sd']
 
-# %% ../nbs/api/61_bench.ipynb #cfa4c5f0
-import inspect, json, shutil, time
+# %% ../nbs/api/61_bench.ipynb #7b6863cb
+import inspect, json, shlex, shutil, time
 from pathlib import Path
 from typing import Callable, Optional
 import numpy as np
@@ -146,7 +146,7 @@ class Workplace:
         write_whole(out/f'{name}.png', lambda p: fig.savefig(p, format='png', dpi=110))
         write_whole(out/f'{name}.md', lambda p: p.write_text(page, encoding='utf-8'))
 
-# %% ../nbs/api/61_bench.ipynb #7f271ad5
+# %% ../nbs/api/61_bench.ipynb #39e7e980
 def command_line(
     name:str, # Name of the command
     func:Callable, # What it calls
@@ -154,7 +154,8 @@ def command_line(
 ) -> str: # As it would be typed, without folders
     "The command that gives the same result."
     said = {k: given[k] for k, p in inspect.signature(func).parameters.items() if k not in ('data', 'out', 'work', 'fresh') and given[k] != p.default}
-    return f"flowfm {name} --data {Path(given['data']).name}" + ''.join(f" --{k.replace('_', '-')} {v}" for k, v in said.items())
+    options = [f"--{k.replace('_', '-')}" + ('' if v is True else f' {shlex.quote(str(v))}') for k, v in said.items()]
+    return ' '.join([f'flowfm {name} --data', 'DIR' if Path(given['data']).is_dir() else Path(given['data']).name, *options])
 
 def mean_sd(
     values, # Numbers, one for each seed
