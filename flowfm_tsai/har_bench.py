@@ -162,7 +162,7 @@ class TransferBench(Workplace):
         Z = {name: transfer_learner(dls, start, seed=0).get_embeddings(data.X[test], progress=False) for name, start in (('untrained', False), ('FlowFM', self.model('FlowFM', column)))}
         return plot_tsne({'windows': data.X[test], **Z}, data.y[test])
 
-# %% ../nbs/api/65_har_bench.ipynb #bc6db5f9
+# %% ../nbs/api/65_har_bench.ipynb #edfa5209
 def transfer_table(
     cells:dict, # method -> {(set, protocol): list of finished cells}
     sets:tuple, # Columns
@@ -267,7 +267,7 @@ def bench_har(
     for what, have, asked in (('sets', SETS, sets), ('methods', METHODS, chosen)):
         if unknown := [o for o in asked if o not in have]: raise ValueError(f"{what}: unknown {', '.join(unknown)}; choose of {'; '.join(have)}")
     if quick: folds, slow_folds, pretrain_epochs, mvp_epochs, cap = 1, 1, 2, 1, 500
-    for n in {*sets, *(n for s in sets for n in pool_of(s))}: open_set(n, data) # before any training
+    for n in dict.fromkeys([*sets, *(n for s in sets for n in pool_of(s))]): open_set(n, data) # before any training
     settings = dict(size=size, pretrain_epochs=pretrain_epochs, pretrain_lr=pretrain_lr, mvp_epochs=mvp_epochs, turn=turn, tune_turn=tune_turn, cap=cap, bs=bs, seed=seed, quick=quick)
     out, name = writable_folder(out), 'har-quick' if quick else 'har'
     b = TransferBench(data, work, settings, fresh, pool_cap=2000 if quick else None, epochs=4 if quick else None)

@@ -47,7 +47,9 @@ def test_twin_and_distilled(waves, tmp_path):
     (('pretrain', '--data', 'short.npz', '--p', '1.5'), 'p=1.5'),
     (('pretrain', '--data', 'short.npz', '--out', 'short.npz'), 'choose another one'),
     (('demo', '--folds', '0'), 'folds=0'),
-    (('probe', '--data', 'short.npz'), '--weights')])
+    (('generate', '--n', '2'), '--weights'),
+    (('bench', 'har', '--data', 'nowhere'), 'the benchmark needs adl'),
+    (('bench', 'wrist', '--data', 'nowhere'), 'there is no adl.npz')])
 def test_bad_input(args, says, tmp_path):
     np.savez(tmp_path/'short.npz', X=np.random.randn(20, 2, 5))
     before = (tmp_path/'short.npz').read_bytes()
