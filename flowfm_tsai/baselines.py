@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['forest', 'minirocket', 'PatchTSTClassifier', 'inception', 'patchtst', 'ByChannel', 'train_network', 'mvp_pretrain']
 
-# %% ../nbs/api/48_baselines.ipynb #74bf3767
-import warnings
+# %% ../nbs/api/48_baselines.ipynb #cb769c7e
 from pathlib import Path
 from typing import Callable, Optional
 import numpy as np
@@ -23,10 +22,9 @@ from tsai.learner import ts_learner
 from tsai.models.InceptionTimePlus import InceptionTimePlus
 from tsai.models.MINIROCKET_Pytorch import MiniRocketFeatures
 from tsai.models.PatchTST import PatchTST
-import tsai.inference
 from .core import *
 from .classifiers import *
-from .learner import whole_batches, adamw
+from .learner import adamw
 from .transfer import *
 
 # %% ../nbs/api/48_baselines.ipynb #5110290a

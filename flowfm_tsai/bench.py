@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['StopAfter', 'bare_step', 'bench', 'clock', 'Workplace', 'command_line', 'mean_sd']
 
-# %% ../nbs/api/61_bench.ipynb #7b6863cb
+# %% ../nbs/api/61_bench.ipynb #738fb8d7
 import inspect, json, shlex, shutil, time
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable
 import numpy as np
 import torch
 from fastai.callback.core import Callback, CancelFitException

@@ -6,10 +6,8 @@
 __all__ = ['PAPER', 'SAMPLINGS', 'Bench', 'summarise', 'generation_table', 'generation_verdict', 'plot_generation', 'labels_kept',
            'labels_table', 'generation_page', 'bench_generation']
 
-# %% ../nbs/api/62_generation_bench.ipynb #be6c7a6a
-import time
+# %% ../nbs/api/62_generation_bench.ipynb #7ed156b7
 from pathlib import Path
-from typing import Callable, Optional
 import numpy as np
 import torch
 import matplotlib.pyplot as plt

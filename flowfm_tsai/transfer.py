@@ -6,9 +6,9 @@
 __all__ = ['Transfer', 'labelled_windows', 'transfer_learner', 'linear_probe', 'knn_probe', 'SkipValidation', 'fine_tune',
            'FewLabels', 'few_label_curve']
 
-# %% ../nbs/api/47_transfer.ipynb #a39415ac
+# %% ../nbs/api/47_transfer.ipynb #3fd2b1d9
 from dataclasses import dataclass, field
-from typing import Callable, Optional, Union
+from typing import Callable, Optional
 import warnings
 import numpy as np
 import matplotlib.pyplot as plt

@@ -5,9 +5,7 @@
 # %% auto #0
 __all__ = ['first_try', 'wrist_table', 'plot_wrist', 'bench_wrist']
 
-# %% ../nbs/api/66_wrist_bench.ipynb #1b492d63
-from pathlib import Path
-from typing import Optional
+# %% ../nbs/api/66_wrist_bench.ipynb #dfd743c7
 import numpy as np
 import matplotlib.pyplot as plt
 from tsai.data.core import get_ts_dls, TSClassification
@@ -18,7 +16,6 @@ from .har_bench import open_set
 from .learner import *
 from .pretrained import *
 from .splits import *
-from .transfer import SkipValidation
 
 # %% ../nbs/api/66_wrist_bench.ipynb #85b8deb8
 def first_try(
