@@ -69,7 +69,7 @@ def column_splits(
     splits = [random_split(len(data), .2, k) for k in range(5)] if protocol == 'random' else subject_folds(data.pid, 5, 0, data.y)
     return [(np.sort(np.random.default_rng(k).permutation(train)[:cap]), test) for k, (train, test) in enumerate(splits)][:folds]
 
-# %% ../nbs/api/65_har_bench.ipynb #0bcbf773
+# %% ../nbs/api/65_har_bench.ipynb #6929e5fb
 def _on(recipe, name=None):
     "A recipe, from the model of that name that was pretrained on the column's pool, or without one."
     def run(bench, column, dls, seed):
@@ -148,6 +148,7 @@ class TransferBench(Workplace):
             for a, b in zip(r.y, r.pred): counts[f'{a}>{b}'] = counts.get(f'{a}>{b}', 0) + 1
             return dict(**r.metrics, seconds=round(time.perf_counter() - start, 1), train=len(train), test=len(test), confusion=counts)
         return self.once(self.path(method, column, protocol, k), measure)
+
     def confused(self, column):
         "True and predicted classes of FlowFM, fine-tuned, over the folds by subject."
         counts = [(*pair.split('>'), n) for c in self.finished('FlowFM, fine-tuned', column, 'by subject') for pair, n in c['confusion'].items()]

@@ -1,9 +1,7 @@
 "The weights that come with the package: in the wheel, without a network, and worth having."
-import json, shutil, subprocess, sys, zipfile
+import shutil, subprocess, sys, zipfile
 from pathlib import Path
 import numpy as np
-import pytest
-import torch
 from tsai.data.core import get_ts_dls, TSClassification
 from flowfm_tsai.all import *
 from flowfm_tsai.baselines import minirocket
