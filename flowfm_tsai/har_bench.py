@@ -139,7 +139,7 @@ class TransferBench(Workplace):
         train, test = split
         def measure():
             start = time.perf_counter()
-            tfms = None if method in FIXED else wearable_tfms(self.settings['tune_turn'], shift=60)
+            tfms = None if method in FIXED else wearable_tfms(self.settings['tune_turn' if protocol == 'by subject' else 'random_turn'], shift=60)
             both = np.concatenate([train, test])
             dls = get_ts_dls(data.X[both], data.y[both], splits=(list(range(len(train))), list(range(len(train), len(both)))), tfms=[None, TSClassification(vocab=np.unique(data.y))],
                              bs=64, batch_tfms=tfms, inplace=False)
@@ -250,12 +250,13 @@ def bench_har(
     sets:str='adl,weda_fall,selfback,wisdm', # Columns
     folds:int=5, # Folds or seeds, 1 to 5
     slow_folds:int=1, # The same for InceptionTime, which takes ten times as long on a CPU
-    pretrain_epochs:int=16, # Epochs of pretraining
+    pretrain_epochs:int=8, # Epochs of pretraining
     pretrain_lr:float=1e-3, # Learning rate of pretraining
     mvp_epochs:int=2, # Epochs of MVP pretraining
     size:str='tiny', # Size of the networks
     turn:float=20., # Degrees by which the encoder's view is turned in pretraining
-    tune_turn:float=45., # The same for augmentation when training with labels
+    tune_turn:float=45., # The same for augmentation when training with labels, by subject
+    random_turn:float=15., # The same in a random split, where the same people wear their watches the same way
     cap:int=8000, # Most training windows
     bs:int=64, # Batch size of pretraining
     seed:int=0, # Seed
@@ -269,7 +270,7 @@ def bench_har(
         if unknown := [o for o in asked if o not in have]: raise ValueError(f"{what}: unknown {', '.join(unknown)}; choose of {'; '.join(have)}")
     if quick: folds, slow_folds, pretrain_epochs, mvp_epochs, cap = 1, 1, 2, 1, 500
     for n in dict.fromkeys([*sets, *(n for s in sets for n in pool_of(s))]): open_set(n, data) # before any training
-    settings = dict(size=size, pretrain_epochs=pretrain_epochs, pretrain_lr=pretrain_lr, mvp_epochs=mvp_epochs, turn=turn, tune_turn=tune_turn, cap=cap, bs=bs, seed=seed, quick=quick)
+    settings = dict(size=size, pretrain_epochs=pretrain_epochs, pretrain_lr=pretrain_lr, mvp_epochs=mvp_epochs, turn=turn, tune_turn=tune_turn, random_turn=random_turn, cap=cap, bs=bs, seed=seed, quick=quick)
     out, name = writable_folder(out), 'har-quick' if quick else 'har'
     b = TransferBench(data, work, settings, fresh, pool_cap=2000 if quick else None, epochs=4 if quick else None)
     if (old := out/f'{name}.json').exists() and not fresh: # cells that an earlier run, elsewhere, has finished

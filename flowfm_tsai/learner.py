@@ -53,7 +53,7 @@ class JointLearner(Learner):
     @delegates(Learner.fine_tune)
     def fine_tune(self,
         epochs:Optional[int]=None, # Epochs with everything trained: 15 by default, or as many as 600 steps take if that is more
-        base_lr:float=2e-3, # Learning rate of the head; half of it once everything is trained, as in fastai
+        base_lr:float=4e-3, # Learning rate of the head; half of it once everything is trained, as in fastai
         freeze_epochs:int=5, # Epochs before, with the encoder frozen
         lr_mult:float=1., # By how much the encoder's rate is smaller than the head's
         **kwargs

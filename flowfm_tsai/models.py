@@ -53,14 +53,14 @@ class JointModel(nn.Module):
         n_heads:Optional[int]=None, # Attention heads, instead of the size's own
         mlp_ratio:float=4., # Hidden width of the MLPs over the width
         dropout:float=0., # Dropout in the encoder
-        stem:str='conv', # What the encoder's patches are cut from: 'conv' or 'patch' (see `ViT1d`)
+        stem:str='ppv', # What the encoder's tokens are made of: 'ppv', which does with half of the blocks, or 'patch' (see `ViT1d`)
         readout:str='layers', # What the representation is read from: 'layers', 'mean' or 'class' (see `ViT1d`)
         conditions:Optional[dict]=None, # Further conditions of the velocity network: name and length of the vector
         custom_head:Optional[Callable]=None, # A module, or a function called with (head_nf, c_out, seq_len=1); it gets (B, head_nf, 1)
     ):
         super().__init__()
         s = network_size(size, dim, depth, n_heads)
-        self.backbone = ViT1d(c_in, **s, patch_size=patch_size, mlp_ratio=mlp_ratio, dropout=dropout, stem=stem, readout=readout)
+        self.backbone = ViT1d(c_in, **{**s, 'depth': -(-s['depth']//2) if stem == 'ppv' else s['depth']}, patch_size=patch_size, mlp_ratio=mlp_ratio, dropout=dropout, stem=stem, readout=readout)
         self.c_in, self.c_out, self.head_nf = c_in, c_out, self.backbone.n_features
         conditions = {'r': self.head_nf, **(conditions or {})}
         self.velocity = DiT1d(c_in, **s, patch_size=patch_size, mlp_ratio=mlp_ratio, conditions=conditions)
