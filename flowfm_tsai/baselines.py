@@ -24,7 +24,7 @@ from tsai.models.MINIROCKET_Pytorch import MiniRocketFeatures
 from tsai.models.PatchTST import PatchTST
 from .core import *
 from .classifiers import *
-from .learner import adamw
+from .learner import adamw, default_epochs
 from .transfer import *
 
 # %% ../nbs/api/48_baselines.ipynb #5110290a
@@ -73,7 +73,7 @@ def train_network(
     dls, # tsai dataloaders with classes, a training and a validation split
     make:Callable=inception, # (c_in, c_out, seq_len) -> network that classifies windows
     weights:Optional[str]=None, # File of weights to start from, of `mvp_pretrain`
-    epochs:Optional[int]=None, # Epochs; by default 20, or as many as 600 steps take if that is more
+    epochs:Optional[int]=None, # Epochs; by default as many as `JointLearner.fine_tune` trains, those of the frozen encoder included
     lr:float=1e-3, # Highest learning rate
     label_smoothing:float=.1, # Share of a label that goes to all classes alike
     seed:int=0, # Seed
@@ -88,7 +88,7 @@ def train_network(
         if unknown or any(not k.startswith('head') for k in missing): raise ValueError(f"{weights!r} has no weights of this network: {(unknown or missing)[:3]}")
     net = ByChannel(net, *channel_stats([X])).to(dls.device)
     learn = ts_learner(dls, net, loss_func=CrossEntropyLossFlat(label_smoothing=label_smoothing), opt_func=adamw, cbs=SkipValidation())
-    with learn.no_logging(): learn.fit_one_cycle(max(20, -(-600//len(dls.train))) if epochs is None else epochs, lr)
+    with learn.no_logging(): learn.fit_one_cycle(default_epochs(dls) + 5 if epochs is None else epochs, lr)
     with evaluating(net): scores = torch.cat([net(torch.from_numpy(X_test[i:i+256]).to(dls.device)).cpu() for i in range(0, len(X_test), 256)])
     return Transfer(type(net.net).__name__, y_test, np.array(list(dls.vocab))[scores.argmax(1).numpy()])
 

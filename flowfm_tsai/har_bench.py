@@ -237,7 +237,7 @@ Accuracy, percent:
 
 {transfer_table(cells, sets, 'accuracy')}
 
-Mean ± standard deviation over five folds by subject, or five random fifths, each with its own seed; in brackets how many there are, where it isn't all of them, and a dash where a cell wasn't measured. At most {settings['cap']} training windows. Encoders were pretrained for {settings['pretrain_epochs']} epochs without labels on a pool without any window of the column's set. Every probe reads the same features, and *untrained* is the same read-out of the same network before any training. All networks were trained with the same augmentation. The paper's numbers are for orientation: it pretrained on 1.39 million windows.
+Mean ± standard deviation over five folds by subject, or five random fifths, each with its own seed; in brackets how many there are, where it isn't all of them, and a dash where a cell wasn't measured. At most {settings['cap']} training windows. Encoders were pretrained for {settings['pretrain_epochs']} epochs without labels on a pool without any window of the column's set. Every probe reads the same features, and *untrained* is the same read-out of the same network before any training. All networks were trained with the same augmentation: windows shifted by up to 2 s, and turned by up to {settings['tune_turn']:g} degrees by subject and {settings['random_turn']:g} in a random split. The paper's numbers are for orientation: it pretrained on 1.39 million windows.
 
 {chr(10).join(f'![{caption}]({file}){chr(10)}{chr(10)}*{caption}.*{chr(10)}' for file, caption in figures.items())}"""
 
