@@ -31,20 +31,8 @@ class ViTBlock(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 # %% ../nbs/api/02_encoder.ipynb #d914f665
-class _Positive(torch.autograd.Function):
-    "1 where positive, 0 elsewhere, with the gradient of a smooth step."
-    slope = 4.
-    @staticmethod
-    def forward(ctx, z):
-        ctx.save_for_backward(z)
-        return (z > 0).to(z.dtype)
-
-    @staticmethod
-    def backward(ctx, grad):
-        return grad*(_Positive.slope/2)/(1 + (_Positive.slope*ctx.saved_tensors[0]).abs()).square()
-
 class PPVStem(nn.Module):
-    "In each patch, how often each of a bank of dilated convolutions is positive: (B, c_in, L) -> (B, ceil(L / patch_size), n_features)."
+    "In each patch, how often each of a bank of dilated random convolutions is positive: (B, c_in, L) -> (B, ceil(L / patch_size), n_features)."
     def __init__(self,
         c_in:int, # Channels of the signal
         patch_size:int=20, # Time steps in a patch
@@ -52,18 +40,19 @@ class PPVStem(nn.Module):
         dilations:tuple=(1, 2, 4, 8, 16), # Distances between the nine time steps that a kernel sees
     ):
         super().__init__()
-        self.patch_size, self.n_features = patch_size, width*len(dilations)
-        self.convs = nn.ModuleList([nn.Conv1d(c_in, width, 9, dilation=d, padding=4*d) for d in dilations])
-        for conv in self.convs: # MiniRocket's kernels, three weights of 2 and six of -1, on random mixtures of the channels
-            kernel = torch.where(torch.rand(width, 9).argsort(1) < 3, 2., -1.)/18**.5
-            with torch.no_grad(): conv.weight.copy_(F.normalize(torch.randn(width, c_in), dim=1)[:, :, None]*kernel[:, None])
-            nn.init.normal_(conv.bias, std=.3)
+        self.patch_size, self.dilations, self.n_features = patch_size, dilations, width*len(dilations)
+        shape = len(dilations), width
+        weights = torch.where(torch.rand(*shape, 9).argsort(-1) < 3, 2., -1.)/18**.5 # MiniRocket's kernels: three weights of 2 and six of -1
+        mixture = F.normalize(torch.randn(*shape, c_in), dim=-1) # of the channels, a random one for each kernel
+        self.register_buffer('kernels', mixture[..., None]*weights[:, :, None]) # (dilations, width, c_in, 9)
+        self.register_buffer('bias', .3*torch.randn(shape))
 
     def forward(self,
         x:Tensor, # (B, c_in, L)
     ) -> Tensor: # (B, ceil(L / patch_size), n_features), between 0 and 1
         x = F.pad(x, (0, -x.shape[-1] % self.patch_size))
-        return torch.cat([F.avg_pool1d(_Positive.apply(conv(x)), self.patch_size) for conv in self.convs], 1).transpose(1, 2)
+        positive = ((F.conv1d(x, k, b, dilation=d, padding=4*d) > 0).to(x.dtype) for k, b, d in zip(self.kernels, self.bias, self.dilations))
+        return torch.cat([F.avg_pool1d(p, self.patch_size) for p in positive], 1).transpose(1, 2)
 
 # %% ../nbs/api/02_encoder.ipynb #d409a509
 STEMS, READOUTS = ('ppv', 'patch'), ('layers', 'mean', 'class')
