@@ -51,7 +51,7 @@ class PPVStem(nn.Module):
         x:Tensor, # (B, c_in, L)
     ) -> Tensor: # (B, ceil(L / patch_size), n_features), between 0 and 1
         x = F.pad(x, (0, -x.shape[-1] % self.patch_size))
-        positive = ((F.conv1d(x, k, b, dilation=d, padding=4*d) > 0).to(x.dtype) for k, b, d in zip(self.kernels, self.bias, self.dilations))
+        positive = ((1000*F.conv1d(x, k, b, dilation=d, padding=4*d) + .5).clamp(0, 1) for k, b, d in zip(self.kernels, self.bias, self.dilations)) # a step, but for the rounding of numbers next to it
         return torch.cat([F.avg_pool1d(p, self.patch_size) for p in positive], 1).transpose(1, 2)
 
 # %% ../nbs/api/02_encoder.ipynb #d409a509
