@@ -6,6 +6,7 @@
 __all__ = ['STEMS', 'READOUTS', 'ViTBlock', 'PPVStem', 'ViT1d']
 
 # %% ../nbs/api/02_encoder.ipynb #fe48efc4
+from itertools import combinations
 import torch
 import torch.nn.functional as F
 from torch import nn, Tensor
@@ -32,20 +33,19 @@ class ViTBlock(nn.Module):
 
 # %% ../nbs/api/02_encoder.ipynb #d914f665
 class PPVStem(nn.Module):
-    "In each patch, how often each of a bank of dilated random convolutions is positive: (B, c_in, L) -> (B, ceil(L / patch_size), n_features)."
+    "In each patch, how often each of a bank of dilated convolutions is positive: (B, c_in, L) -> (B, ceil(L / patch_size), n_features)."
     def __init__(self,
         c_in:int, # Channels of the signal
         patch_size:int=20, # Time steps in a patch
-        width:int=64, # Kernels of each dilation
         dilations:tuple=(1, 2, 4, 8, 16), # Distances between the nine time steps that a kernel sees
     ):
         super().__init__()
-        self.patch_size, self.dilations, self.n_features = patch_size, dilations, width*len(dilations)
-        shape = len(dilations), width
-        weights = torch.where(torch.rand(*shape, 9).argsort(-1) < 3, 2., -1.)/18**.5 # MiniRocket's kernels: three weights of 2 and six of -1
-        mixture = F.normalize(torch.randn(*shape, c_in), dim=-1) # of the channels, a random one for each kernel
-        self.register_buffer('kernels', mixture[..., None]*weights[:, :, None]) # (dilations, width, c_in, 9)
-        self.register_buffer('bias', .3*torch.randn(shape))
+        weights = torch.tensor([[2. if i in twos else -1. for i in range(9)] for twos in combinations(range(9), 3)])/18**.5 # (84, 9)
+        shape, gen = (len(dilations), len(weights)), torch.Generator().manual_seed(0)
+        self.patch_size, self.dilations, self.n_features = patch_size, dilations, shape[0]*shape[1]
+        mixture = F.normalize(torch.randn(*shape, c_in, generator=gen), dim=-1) # of the channels, for each kernel
+        self.register_buffer('kernels', mixture[..., None]*weights[:, None]) # (dilations, 84, c_in, 9)
+        self.register_buffer('bias', .3*torch.randn(shape, generator=gen))
 
     def forward(self,
         x:Tensor, # (B, c_in, L)

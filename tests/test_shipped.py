@@ -30,7 +30,7 @@ learn = flowfm_learner(get_ts_dls(X, np.repeat(['a', 'b', 'c'], 30), tfms=[None,
 gen = from_pretrained('wrist-tiny')
 print(learn.pretrained, tuple(gen.generate(2, seed=0).shape), tuple(learn.get_embeddings(X[:4]).shape))
 """)
-    assert out.splitlines()[-1] == 'True (2, 3, 300) (4, 1152)'
+    assert out.splitlines()[-1] == 'True (2, 3, 300) (4, 1352)'
 
 def test_card_and_size():
     folder = root/'flowfm_tsai'/'weights'/'wrist-tiny'
