@@ -21,7 +21,7 @@ from .core import *
 from .models import *
 
 # %% ../nbs/api/21_pretrained.ipynb #b52d3e40
-FORMAT, WEIGHTS, CONFIG = 3, 'model.safetensors', 'config.json'
+FORMAT, WEIGHTS, CONFIG = 4, 'model.safetensors', 'config.json'
 SHIPPED, WRIST = Path(str(files('flowfm_tsai')))/'weights', 'wrist-tiny' # weights that come with the package, and their name
 
 def fold_units(
