@@ -250,7 +250,7 @@ def bench_har(
     sets:str='adl,weda_fall,selfback,wisdm', # Columns
     folds:int=5, # Folds or seeds, 1 to 5
     slow_folds:int=1, # The same for InceptionTime, which takes ten times as long on a CPU
-    pretrain_epochs:int=8, # Epochs of pretraining
+    pretrain_epochs:int=4, # Epochs of pretraining
     pretrain_lr:float=1e-3, # Learning rate of pretraining
     mvp_epochs:int=2, # Epochs of MVP pretraining
     size:str='tiny', # Size of the networks
