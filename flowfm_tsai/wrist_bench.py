@@ -28,13 +28,13 @@ def first_try(
     "`flowfm_learner(dls).fine_tune()`, scored on the test windows."
     train, test = split
     classes = np.unique(y)
-    learn = flowfm_learner(get_ts_dls(X[train], y[train], tfms=[None, TSClassification(vocab=classes)], bs=64, inplace=False), pretrained=pretrained, seed=seed)
+    learn = flowfm_learner(get_ts_dls(X[train], y[train], tfms=[None, TSClassification(vocab=classes)], bs=min(64, len(train)), inplace=False), pretrained=pretrained, seed=seed)
     if learn.pretrained != pretrained: raise ValueError("the weights that ship don't fit these windows: see the warning")
     with learn.no_logging(): learn.fine_tune()
     with learn.no_bar(): return scores(y[test], classes[learn.get_X_preds(X[test], bs=256)[0].argmax(1).numpy()])
 
 def wrist_table(
-    cells:dict, # set -> {True and False: list of scores over the folds}
+    cells:dict, # name of a row -> {True and False: list of scores over the folds}
 ) -> str: # Markdown
     "Mean ± standard deviation over the folds, in percent, and the difference in each."
     lines = ['| | accuracy, pretrained | from scratch | macro F1, pretrained | from scratch | difference in macro F1, by fold |', '|---|---:|---:|---:|---:|---:|']
@@ -51,7 +51,7 @@ def plot_wrist(
     fig, axes = plt.subplots(1, len(cells), figsize=(2.6*len(cells), 3.2), sharey=True, squeeze=False, layout='constrained')
     for ax, (s, c) in zip(axes[0], cells.items()):
         for a, b in zip(c[False], c[True]): ax.plot([0, 1], [100*a['macro_f1'], 100*b['macro_f1']], marker='o', ms=4, color='tab:orange' if b['macro_f1'] > a['macro_f1'] else 'grey')
-        ax.set_xticks([0, 1], ['from scratch', 'pretrained'], fontsize='small'), ax.set_xlim(-.3, 1.3), ax.set_title(s, fontsize='medium'), ax.grid(alpha=.3, axis='y')
+        ax.set_xticks([0, 1], ['from scratch', 'pretrained'], fontsize='small'), ax.set_xlim(-.3, 1.3), ax.set_title(s.replace(', ', ',\n'), fontsize='medium'), ax.grid(alpha=.3, axis='y')
     axes[0, 0].set_ylabel('macro F1, %')
     return fig
 
@@ -61,8 +61,9 @@ def bench_wrist(
     work:str='bench-wrist', # Folder for finished measurements: an interrupted run goes on from there
     sets:str='adl,weda_fall,selfback', # Data sets
     folds:int=5, # Folds by subject, 1 to 5
+    few:int=5, # Besides all labels, only those of so many training windows of each class; 0 to leave this out
     fresh:bool=False, # Throw away what an earlier run left
-) -> dict: # set -> {True and False: list of scores}
+) -> dict: # As in `wrist_table`
     "Fine-tune with and without the weights that ship."
     given, weights = dict(locals()), sha256(SHIPPED/WRIST/WEIGHTS)
     if not 1 <= folds <= 5: raise ValueError(f"folds={folds}: expected 1 to 5")
@@ -70,11 +71,13 @@ def bench_wrist(
     out = writable_folder(out)
     opened = {s: open_set(s, data) for s in sets.split(',')}
     for s, d in opened.items():
-        cells[s] = {True: [], False: []}
-        for k, split in enumerate(subject_folds(d.pid, 5, 0, d.y)[:folds]):
-            for p, found in cells[s].items():
-                found.append(b.once(f'{s}/{k}/{"pretrained" if p else "scratch"}', lambda: first_try(d.X, d.y, split, p, k)))
-                print(f"{s}, fold {k+1} of {folds}, {'pretrained' if p else 'from scratch':12} accuracy {found[-1]['accuracy']:.3f}  macro F1 {found[-1]['macro_f1']:.3f}", flush=True)
+        for n, name in {0: s, few: f'{s}, {few} of each class' if few else s}.items():
+            cells[name] = {True: [], False: []}
+            for k, split in enumerate(subject_folds(d.pid, 5, 0, d.y)[:folds]):
+                if n: split = few_labels(split, d.y, n, seed=k)
+                for p, found in cells[name].items():
+                    found.append(b.once(f'{s}/{k}/{"pretrained" if p else "scratch"}{f"-{n}" if n else ""}', lambda: first_try(d.X, d.y, split, p, k)))
+                    print(f"{name}, fold {k+1} of {folds}, {'pretrained' if p else 'from scratch':12} accuracy {found[-1]['accuracy']:.3f}  macro F1 {found[-1]['macro_f1']:.3f}", flush=True)
     plt.switch_backend('agg')
     page = f"""# The weights that ship
 
@@ -86,7 +89,7 @@ def bench_wrist(
 
 {wrist_table(cells)}
 
-Mean ± standard deviation in percent over {folds} folds by subject, no argument but `pretrained=`, no augmentation.
+Mean ± standard deviation in percent over {folds} folds by subject, no argument but `pretrained=`, no augmentation. Without a number, all windows of the training people have labels.
 
 ![Macro F1 of each fold](wrist.png)
 """
