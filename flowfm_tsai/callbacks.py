@@ -152,7 +152,7 @@ class PretextCallback(Callback):
 
     def before_batch(self):
         if hasattr(self, 'gather_preds'): return
-        x = self.xb[0]
+        x, self.targets = self.xb[0], self.yb # of the dataloaders, for callbacks that come after
         model = getattr(self.model, 'module', self.model)
         if x.ndim != 3 or x.shape[1] != model.c_in: raise ValueError(f"expected a batch (B, {model.c_in}, L), got {tuple(x.shape)}: the model has {model.c_in} channels")
         if x.isinf().any(): raise ValueError("infinite values in the batch: replace them, or mark them missing with NaN")

@@ -6,12 +6,13 @@
 __all__ = ['CONFIGS', 'ARCHS', 'model_config', 'linear_head', 'JointModel', 'FlowFM', 'DiffFM', 'register']
 
 # %% ../nbs/api/04_models.ipynb #7d0f26b5
-from typing import Callable, Optional, Union
+from typing import Callable, Optional, Sequence, Union
 import torch
 from torch import nn, Tensor
 from fastcore.meta import delegates
 from fastprogress.fastprogress import progress_bar
 from .core import *
+from .text import *
 from .layers import *
 from .encoder import *
 from .velocity import *
@@ -56,15 +57,17 @@ class JointModel(nn.Module):
         stem:str='ppv', # What the encoder's tokens are made of: 'ppv', which does with half of the blocks, or 'patch' (see `ViT1d`)
         readout:str='layers', # What the representation is read from: 'layers', 'mean' or 'class' (see `ViT1d`)
         conditions:Optional[dict]=None, # Further conditions of the velocity network: name and length of the vector
+        text_encoder:Optional[dict]=None, # What the condition 'y' is made by: `TextEncoder.config`; `None` for a model that knows no text
         custom_head:Optional[Callable]=None, # A module, or a function called with (head_nf, c_out, seq_len=1); it gets (B, head_nf, 1)
     ):
         super().__init__()
         s = network_size(size, dim, depth, n_heads)
         self.backbone = ViT1d(c_in, **{**s, 'depth': -(-s['depth']//2) if stem == 'ppv' else s['depth']}, patch_size=patch_size, mlp_ratio=mlp_ratio, dropout=dropout, stem=stem, readout=readout)
         self.c_in, self.c_out, self.head_nf = c_in, c_out, self.backbone.n_features
-        conditions = {'r': self.head_nf, **(conditions or {})}
+        conditions = {'r': self.head_nf, **(conditions or {}), **({'y': text_encoder['n_features']} if text_encoder else {})}
         self.velocity = DiT1d(c_in, **s, patch_size=patch_size, mlp_ratio=mlp_ratio, conditions=conditions)
-        self.config = dict(c_in=c_in, patch_size=patch_size, **s, mlp_ratio=mlp_ratio, dropout=dropout, stem=stem, readout=readout, conditions=conditions)
+        self.config = dict(c_in=c_in, patch_size=patch_size, **s, mlp_ratio=mlp_ratio, dropout=dropout, stem=stem, readout=readout, conditions=conditions, text_encoder=text_encoder)
+        self._text = None
         self.head = custom_head if isinstance(custom_head, nn.Module) else (custom_head or linear_head)(self.head_nf, c_out, 1)
         for name, value in dict(mean=0., std=1., in_scale=1., in_shift=0.).items(): self.register_buffer(name, torch.full((c_in,), value))
         self.register_buffer('trained_len', torch.tensor(0)) # window length that the velocity network was trained on; 0: never
@@ -74,6 +77,18 @@ class JointModel(nn.Module):
     def seq_len(self) -> Optional[int]: # `None` before any training of the velocity network
         "Time steps of the windows that the velocity network was trained on."
         return int(self.trained_len) or None
+
+    @property
+    def text_encoder(self) -> Optional[TextEncoder]: # `None` for a model that knows no text
+        "The text encoder that the velocity network was tuned with; found when it is first used. Another one of the same width may be set."
+        if self._text is None and (c := self.config['text_encoder']): self._text = TextEncoder(**{k: v for k, v in c.items() if k != 'n_features'})
+        return self._text
+
+    @text_encoder.setter
+    def text_encoder(self, encoder):
+        want = (self.config['text_encoder'] or {}).get('n_features')
+        if encoder.n_features != want: raise ValueError(f"{encoder} gives vectors of {encoder.n_features} numbers, " + (f"this model was tuned with {self.config['text_encoder']['name']!r}, which gives {want}" if want else "and this model knows no text: see text2signal_learner"))
+        self._text = encoder
 
     def stats(self) -> dict: # mean, std, in_scale, in_shift, (C,) each
         "The buffers of the normalisation."
@@ -119,16 +134,17 @@ class JointModel(nn.Module):
         return self.velocity(x, t, cond)
 
     def generate(self,
-        n:int=1, # How many signals; with `like`, how many for each of its windows
-        like=None, # Windows (K, C, L) in raw units: generate variations of them
+        n:int=1, # How many signals; with `text` or `like`, how many for each sentence or window
+        text:Union[str, Sequence, None]=None, # A sentence, or several, that say what to generate; for a model that was tuned to follow text
+        like=None, # Windows (K, C, L) in raw units: generate variations of them; with several sentences, as many of them
         seq_len:Optional[int]=None, # Time steps; those of the training windows by default, those of `like` if given
-        guidance_scale:float=1., # With `like`: 0 ignores it, 1 follows it, more exaggerates it at twice the cost
+        guidance_scale:Union[float, dict]=1., # With `text` or `like`: 0 ignores it, 1 follows it, more exaggerates it at twice the cost; `dict(text=2., like=1.)` for each its own
         seed:Optional[int]=None, # The same seed gives the same signals; whatever the batch size, if the sampler adds no noise on its way
         generator:Optional[torch.Generator]=None, # Instead of a seed
         bs:int=256, # Signals in one batch
         progress:Optional[bool]=None, # Show a progress bar; by default when there is more than one batch, or one of more than 100 diffusion steps
         **options, # Options of the sampler: `method`, `steps`, `rtol`, `atol` for FlowFM (`solve_ode`), `sampler`, `steps`, `eta`, `clip` for DiffFM (`sample_diffusion`)
-    ) -> Tensor: # (n, C, L), or (K*n, C, L) in the order of `like`, float32 on the CPU, in raw units
+    ) -> Tensor: # (n, C, L), or (K*n, C, L) in the order of `text` and `like`, float32 on the CPU, in raw units
         "New signals, in the units of the training data; `nfe` then holds the evaluations of the network that each one took."
         if self.seq_len is None:
             raise RuntimeError(f"this {type(self).__name__} can't generate: its velocity network was never trained (it is a classifier or regressor, or new). "
@@ -140,14 +156,21 @@ class JointModel(nn.Module):
             if k not in self.options: raise TypeError(f"{k}={v!r} isn't an option of {type(self).__name__}, which has {', '.join(self.options)}. FlowFM follows an ODE solver (method=), DiffFM a diffusion sampler (sampler=)")
         if n < 1: raise ValueError(f"n={n}: expected at least 1")
         if bs < 1: raise ValueError(f"bs={bs}: expected at least 1")
-        if like is None and guidance_scale != 1: raise ValueError(f"guidance_scale={guidance_scale} needs something to be guided by: pass like=")
+        given = [k for k, v in dict(like=like, text=text).items() if v is not None]
+        scales = guidance_scale if isinstance(guidance_scale, dict) else dict.fromkeys(given, guidance_scale)
+        if set(scales) - set(given) or not given and guidance_scale != 1: raise ValueError(f"guidance_scale={guidance_scale} needs something to be guided by: pass {' and '.join(f'{k}=' for k in scales if k not in given) or 'text= or like='}")
+        if text is not None:
+            if not self.config['text_encoder']: raise ValueError(f"text={text!r}: this {type(self).__name__} was never tuned to follow text. Tune it with text2signal_learner(dls), or leave text= out")
+            text = self.text_encoder(text)
         gen, device = make_generator(seed, generator), self.mean.device
         if like is not None:
             like = plain(check_windows(like, self.c_in, self.config['patch_size'], 'like')).float()
             if seq_len not in (None, like.shape[-1]): raise ValueError(f"seq_len={seq_len} contradicts like, which has {like.shape[-1]} time steps: leave seq_len out")
             if like.isinf().any(): raise ValueError("like: infinite values; mark missing ones with NaN")
-            seq_len, total = like.shape[-1], len(like)*n
-        else: seq_len, total = seq_len or self.seq_len, n
+            seq_len = like.shape[-1]
+        sizes = {len(v) for v in (text, like) if v is not None}
+        if len(sizes - {1}) > 1: raise ValueError(f"{len(text)} sentences and {len(like)} windows: expected as many of both, or one of either")
+        seq_len, total = seq_len or self.seq_len, max(sizes, default=1)*n
         starts = range(0, total, bs)
         steps_bar = progress is not False and len(starts) == 1
         if progress is None: progress = len(starts) > 1
@@ -155,11 +178,10 @@ class JointModel(nn.Module):
         with evaluating(self):
             for i in (progress_bar(starts, leave=False) if progress else starts):
                 noise = randn_each(min(bs, total-i), (self.c_in, seq_len), gen).to(device)
-                cond = None
-                if like is not None:
-                    windows = like[torch.arange(i, i+len(noise))//n].to(device)
-                    cond = {'r': self.encode(windows*self.in_scale[:, None] + self.in_shift[:, None])}
-                field, cost = guided(self.velocity, cond, guidance_scale)
+                which, cond = torch.arange(i, i+len(noise))//n, {}
+                if like is not None: cond['r'] = self.encode(like[which % len(like)].to(device)*self.in_scale[:, None] + self.in_shift[:, None])
+                if text is not None: cond['y'] = text[which % len(text)].to(device)
+                field, cost = guided(self.velocity, cond, {'r': scales.get('like', 1.), 'y': scales.get('text', 1.)})
                 x1, nfe = self.sampler(field, noise, gen, steps_bar, **options)
                 out[i:i+len(noise)] = self.unstandardise(x1).cpu()
                 self.nfe = nfe*cost

@@ -6,7 +6,7 @@
 __all__ = ['FIXED_SOLVERS', 'ADAPTIVE_SOLVERS', 'Counted', 'solve_ode', 'guided']
 
 # %% ../nbs/api/12_sampling.ipynb #24e1c2db
-from typing import Callable, Optional
+from typing import Callable, Optional, Union
 import torch
 from torch import Tensor
 from torchdiffeq import odeint
@@ -59,13 +59,18 @@ def solve_ode(
 def guided(
     network:Callable, # (x, t, cond) -> velocity, where cond is a dict of (B, n) tensors, or None
     cond:Optional[dict], # Conditions, (B, n) each; None for unconditional sampling
-    guidance_scale:float=1., # w: 0 ignores the condition, 1 follows it, more exaggerates it
+    guidance_scale:Union[float, dict]=1., # w: 0 ignores the conditions, 1 follows them, more exaggerates them; or one for each condition, by name
 ) -> tuple[Callable, int]: # The field, and the evaluations of the network that one of the field costs
-    "The field that follows `cond` with classifier-free guidance."
-    if cond is None or guidance_scale == 0: return (lambda x, t: network(x, t, None)), 1
-    if guidance_scale == 1: return (lambda x, t: network(x, t, cond)), 1
-    both = {k: torch.cat([v, torch.zeros_like(v)]) for k, v in cond.items()} # a zero vector is no condition
+    "The field that follows the conditions with classifier-free guidance, each beyond what those before it say."
+    scales = {k: guidance_scale[k] if isinstance(guidance_scale, dict) else guidance_scale for k in cond or {}}
+    names, scales = zip(*((k, s) for k, s in scales.items() if s != 0)) if any(scales.values()) else ((), ())
+    weights = [a - b for a, b in zip((1., *scales), (*scales, 0.))] # of the network with the first 0, 1, 2, ... conditions
+    used = [(i, w) for i, w in enumerate(weights) if w != 0]
+    if len(used) == 1:
+        only = {k: cond[k] for k in names[:used[0][0]]} or None
+        return (lambda x, t: network(x, t, only)), 1
+    stacked = {k: torch.cat([cond[k] if j < i else torch.zeros_like(cond[k]) for i, _ in used]) for j, k in enumerate(names)} # a zero vector is no condition
     def field(x, t):
-        v, v0 = network(torch.cat([x, x]), torch.cat([t, t]), both).chunk(2)
-        return torch.lerp(v0, v, float(guidance_scale))
-    return field, 2
+        parts = network(torch.cat([x]*len(used)), torch.cat([t]*len(used)), stacked).chunk(len(used))
+        return sum(w*v for v, (_, w) in zip(parts, used))
+    return field, len(used)

@@ -106,6 +106,12 @@ class TextEncoder:
         self.cache, self.model, self.tokenizer = Path(cache) if cache else text_cache(), None, None
 
     def __repr__(self): return f"TextEncoder({self.name!r}, pooling={self.pooling!r})"
+    def __getstate__(self): return {**self.__dict__, 'model': None, 'tokenizer': None} # neither copied nor pickled
+
+    @property
+    def config(self) -> dict:
+        "What a checkpoint remembers of it."
+        return dict(name=self.name, pooling=self.pooling, max_length=self.max_length, n_features=self.n_features)
 
     @property
     def file(self) -> Path:
