@@ -9,6 +9,8 @@ from .pretrained import *
 from .learner import *
 from .classifiers import *
 from .distillation import *
+from .text import TextEncoder, prompts
+from .text2signal import *
 from .metrics import *
 from .plots import *
 from .windowing import windows

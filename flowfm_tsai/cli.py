@@ -17,12 +17,14 @@ COMMANDS = {'demo': ('flowfm_tsai.demo', 'demo', 'pretrain, transfer and generat
             'pretrain': ('flowfm_tsai.recipes', 'pretrain', 'pretrain on windows, without labels'),
             'probe': ('flowfm_tsai.recipes', 'probe', 'score pretrained representations with simple classifiers'),
             'finetune': ('flowfm_tsai.recipes', 'finetune', 'fine-tune a classifier on labelled windows'),
+            'tune-text': ('flowfm_tsai.recipes', 'tune_text', 'tune pretrained weights to follow sentences'),
             'generate': ('flowfm_tsai.recipes', 'generate', 'generate signals from pretrained weights'),
             'distill': ('flowfm_tsai.recipes', 'distill', 'distil pretrained FlowFM weights to a few steps of generation'),
             'bench generation': ('flowfm_tsai.generation_bench', 'bench_generation', 'compare flow and diffusion: speed and quality of generation'),
             'bench training': ('flowfm_tsai.training_bench', 'bench_training', 'compare flow and diffusion: how fast they learn'),
             'bench har': ('flowfm_tsai.har_bench', 'bench_har', 'measure transfer to activities against baselines'),
             'bench wrist': ('flowfm_tsai.wrist_bench', 'bench_wrist', 'measure what the weights that ship are worth'),
+            'bench text': ('flowfm_tsai.text_bench', 'bench_text', 'measure whether generated signals do what their sentences say'),
             'bench data': ('flowfm_tsai.data_bench', 'bench_data', 'measure reading, memory and speed of windows on disk'),
             'bench loop': ('flowfm_tsai.bench', 'bench', 'measure what the training loop adds to a bare PyTorch step')}
 

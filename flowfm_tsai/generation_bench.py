@@ -38,8 +38,8 @@ class Bench(Workplace):
         self.X, self.y, self.pid, self.train, self.test = load_labelled(data)
         super().__init__(work, dict(data=Path(data).name, windows=len(self.X), features_epochs=features_epochs, **settings), fresh)
         self.features_epochs = features_epochs
-        judged = np.sort(np.random.default_rng(0).permutation(self.test)[:2000]) # enough to compare with
-        self.reference, self.reference_y = self.X[judged], self.y[judged]
+        self.judged = np.sort(np.random.default_rng(0).permutation(self.test)[:2000]) # enough to compare with
+        self.reference, self.reference_y = self.X[self.judged], self.y[self.judged]
 
     def classifier(self) -> FeatureClassifier:
         "The classifier of real training windows, trained once."

@@ -61,16 +61,18 @@ def plot_confusion(
 def plot_tsne(
     panels:dict, # Title of a panel and its features, (N, F) each; windows (N, C, L) are flattened
     labels, # (N,) classes, shown by colour
+    joint:bool=False, # One map of all panels, for features of one kind of different samples, as many in each
     seed:int=0, # Seed of t-SNE
     figsize:Optional[tuple]=None, # Width and height in inches
 ): # Matplotlib figure
-    "t-SNE maps of the same samples by different features."
+    "t-SNE maps of the same samples by different features, or of different samples by the same."
     labels = np.asarray(labels)
-    fig, axes = plt.subplots(1, len(panels), figsize=figsize or (4.6*len(panels), 4.9), squeeze=False, layout='constrained')
-    for ax, (title, Z) in zip(axes[0], panels.items()):
-        Z = np.asarray(Z).reshape(len(labels), -1)
-        if len(Z) < 4: raise ValueError(f"t-SNE needs at least 4 samples, got {len(Z)}")
-        xy = TSNE(perplexity=min(30, (len(Z)-1)/3), init='pca', random_state=seed).fit_transform(StandardScaler().fit_transform(Z))
+    panels = {title: np.asarray(Z).reshape(len(labels), -1) for title, Z in panels.items()}
+    if len(labels) < 4: raise ValueError(f"t-SNE needs at least 4 samples, got {len(labels)}")
+    def place(Z): return TSNE(perplexity=min(30, (len(Z)-1)/3), init='pca', random_state=seed).fit_transform(StandardScaler().fit_transform(Z))
+    places = np.split(place(np.concatenate(list(panels.values()))), len(panels)) if joint else [place(Z) for Z in panels.values()]
+    fig, axes = plt.subplots(1, len(panels), figsize=figsize or (4.6*len(panels), 4.9), squeeze=False, sharex=joint, sharey=joint, layout='constrained')
+    for ax, title, xy in zip(axes[0], panels, places):
         for i, c in enumerate(np.unique(labels)): ax.scatter(*xy[labels == c].T, s=9, alpha=.75, color=plt.get_cmap('tab10' if len(np.unique(labels)) <= 10 else 'tab20')(i), label=str(c), lw=0)
         ax.set_title(title, fontsize='medium'), ax.set_xticks([]), ax.set_yticks([])
     fig.legend(*ax.get_legend_handles_labels(), loc='outside lower center', ncols=4, frameon=False, markerscale=2)
