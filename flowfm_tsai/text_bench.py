@@ -70,7 +70,7 @@ def asked_prompts(
     template, phrase = ASKED[kind]
     return [p[0] for p in prompts(metadata(data, phrase), template)]
 
-# %% ../nbs/api/67_text_bench.ipynb #3d316563
+# %% ../nbs/api/67_text_bench.ipynb #bf39a394
 ROWS = {'text only': ('text', 1.), 'text only, guidance 2': ('text', 2.), 'text + representation, from text': ('both', 1.), 'text + representation, from text, guidance 2': ('both', 2.), 'text + representation, from text and a window': ('both', 'like')}
 
 def fill_up(
@@ -129,6 +129,7 @@ def bench_text(
     bs:int=64, # Batch size
     p_text:float=.1, # Probability of leaving a sample's text out
     features_epochs:int=30, # Epochs of the classifier whose features are compared
+    sentences:int=10_000, # How many sentences to time the text encoder with
     seed:int=0, # Seed
     fresh:bool=False, # Throw away what an earlier run left
 ) -> dict: # Rows of the table
@@ -136,7 +137,7 @@ def bench_text(
     given, file, d = dict(locals()), Path(data), open_data(data)
     if d.y is None or d.pid is None: raise ValueError(f"{data!r} needs classes y and subjects pid")
     metadata(d) # unknown activities are said before any training
-    b = Bench(data, work, dict(weights=weights, text_encoder=text_encoder, steps=steps, lr=lr, bs=bs, p_text=p_text, seed=seed), features_epochs, fresh)
+    b = Bench(data, work, dict(weights=weights, text_encoder=text_encoder, steps=steps, lr=lr, bs=bs, p_text=p_text, sentences=sentences, seed=seed), features_epochs, fresh)
     train, test, out = d[b.train], d[b.judged], writable_folder(out)
     X, T = (np.ascontiguousarray(v.X, np.float32) for v in (train, test))
     enc = TextEncoder(text_encoder)
@@ -178,7 +179,7 @@ def bench_text(
     def cost():
         g, t = models['both'], asked_prompts(test, 'as in training')[0]
         ratio = slower(lambda: g.generate(64, seed=0, progress=False), lambda: g.generate(64, text=t, seed=0, progress=False))
-        many = [f'sentence {i}: {t}' for i in range(10_000)]
+        many = [f'sentence {i}: {t}' for i in range(sentences)]
         with tempfile.TemporaryDirectory() as tmp:
             seconds = []
             for _ in range(2):
@@ -222,7 +223,7 @@ A random forest on hand-made features, trained on the real windows and on those 
 
 ## Cost
 
-Generating from text took {costs['text']:.3f} times as long as generating without (64 signals at the default settings, median of 7 rounds). Encoding 10,000 sentences took {costs['first']:.1f} s, the second time {costs['second']:.2f} s.
+Generating from text took {costs['text']:.3f} times as long as generating without (64 signals at the default settings, median of 7 rounds). Encoding {sentences:,} sentences took {costs['first']:.1f} s, the second time {costs['second']:.2f} s.
 
 {chr(10).join(f'![{caption}]({f}){chr(10)}{chr(10)}*{caption}.*{chr(10)}' for f, (caption, _) in figures.items())}"""
     shown = [np.flatnonzero(test.y == c)[0] for c in sorted(set(test.y.tolist()), key=lambda c: -(test.y == c).sum())[:5]]
