@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['transform_batch', 'batch_affine', 'training_windows', 'fit_normalisation', 'pretrain_splitter', 'fitting',
-           'VelocityLoss', 'PretextCallback', 'CFMCallback', 'DDPMCallback', 'DGSCallback', 'EMACallback',
-           'ResumeCallback']
+           'VelocityLoss', 'random_view', 'AugmentCallback', 'PretextCallback', 'CFMCallback', 'DDPMCallback',
+           'DGSCallback', 'EMACallback', 'ResumeCallback']
 
 # %% ../nbs/api/20_callbacks.ipynb #6a47abb9
 from pathlib import Path
@@ -93,6 +93,24 @@ class VelocityLoss:
     def __init__(self, reduction:str='mean'): self.reduction = reduction
     def __call__(self, pred, target): return masked_mse(pred, target, self.reduction)
 
+def random_view(
+    tfms:Pipeline, # Random batch transforms
+    x:Tensor, # (B, C, L) windows as the dataloaders give them
+) -> Tensor: # (B, C, L)
+    "What random batch transforms make of windows, as in training."
+    from tsai.data.core import TSTensor
+    tfms.split_idx = 0
+    return tfms(TSTensor(x))
+
+class AugmentCallback(Callback):
+    "Random batch transforms for training, after those of the dataloaders."
+    order, run_valid = -5, False # before MixUp
+    def __init__(self,
+        tfms:list, # Random batch transforms, such as `wearable_tfms()`
+    ): self.tfms = Pipeline(L(tfms))
+    def before_batch(self):
+        if self.training and not hasattr(self, 'gather_preds'): self.learn.xb = (random_view(self.tfms, self.xb[0]), *self.xb[1:])
+
 class PretextCallback(Callback):
     "Base of the callbacks that train a model along its path; a subclass says which model that is."
     order, run_valid = 9, True
@@ -110,10 +128,7 @@ class PretextCallback(Callback):
         x:Tensor, # (B, C, L) windows as the dataloaders give them; NaN where missing
     ) -> Tensor: # (B, C, L)
         "What the encoder sees of the windows: themselves, or in training another view."
-        if self.view is None or not self.training: return x
-        from tsai.data.core import TSTensor
-        self.view.split_idx = 0
-        return plain(self.view(TSTensor(x)))
+        return plain(random_view(self.view, x)) if self.view is not None and self.training else x
 
     def corrupt(self,
         x1:Tensor, # (B, C, L) standardised windows; NaN where missing
