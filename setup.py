@@ -10,7 +10,7 @@ cfg = parser['DEFAULT']
 
 def requirements(name): return [r.strip() for r in cfg.get(name, '').splitlines() if r.strip()]
 
-extras = {name: requirements(f'{name}_requirements') for name in ('demo', 'docs', 'dev')}
+extras = {name: requirements(f'{name}_requirements') for name in ('demo', 'text', 'docs', 'dev')}
 readme = here/'README.md'
 
 setup(name=cfg['lib_name'], version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'],

