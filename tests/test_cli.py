@@ -37,6 +37,21 @@ def test_twin_and_distilled(waves, tmp_path):
     assert 'knows no others' in flowfm('generate', '--weights', 'distilled', '--steps', 9, cwd=tmp_path, ok=False)
     assert 'is a DiffFM' in flowfm('distill', '--data', 'waves.npz', '--weights', 'DiffFM', cwd=tmp_path, ok=False)
 
+def test_text(waves, tmp_path):
+    X, y = waves
+    np.savez(tmp_path/'waves.npz', X=X, y=np.where(y == y[0], 'slow', 'fast'), age=np.arange(160) % 60)
+    flowfm('pretrain', '--data', 'waves.npz', '--epochs', 2, '--patch-size', 12, cwd=tmp_path)
+    assert "this FlowFM was never tuned to follow text" in flowfm('generate', '--weights', 'pretrained', '--text', 'a slow wave', cwd=tmp_path, ok=False)
+    assert "no column 'sex'" in flowfm('tune-text', '--data', 'waves.npz', '--weights', 'pretrained', '--template', 'a {sex}', cwd=tmp_path, ok=False)
+    assert not (tmp_path/'text2signal').exists()
+    said = flowfm('tune-text', '--data', 'waves.npz', '--weights', 'pretrained', '--template', 'a {y} wave; someone[ of {age} years] sees a {y} wave', '--epochs', 2, cwd=tmp_path)
+    assert "160 windows, such as 'a " in said
+    for out in ('a.npz', 'b.npz'): assert 'NFE 20' in flowfm('generate', '--weights', 'text2signal', '--text', 'a slow wave; a fast wave', '--n', 3, '--seed', 0, '--out', out, cwd=tmp_path)
+    a, b = (np.load(tmp_path/f'{f}.npz') for f in 'ab')
+    assert a['X'].shape == (6, 2, 60) and '"a fast wave"' in str(a['meta'])
+    np.testing.assert_array_equal(a['X'], b['X'])
+    assert 'NFE 40' in flowfm('generate', '--weights', 'text2signal', '--text', 'a slow wave', '--guidance-scale', 3, '--n', 2, cwd=tmp_path)
+
 @pytest.mark.parametrize('args, says', [
     (('bench', 'generation', '--data', 'nowhere.npz'), 'no file'),
     (('bench', 'training', '--data', 'short.npz'), 'no classes y'),
@@ -49,6 +64,7 @@ def test_twin_and_distilled(waves, tmp_path):
     (('demo', '--folds', '0'), 'folds=0'),
     (('generate', '--n', '2'), '--weights'),
     (('bench', 'har', '--data', 'nowhere'), 'the benchmark needs adl'),
+    (('bench', 'text', '--data', 'short.npz'), 'needs classes y and subjects pid'),
     (('bench', 'wrist', '--data', 'nowhere'), 'there is no adl.npz')])
 def test_bad_input(args, says, tmp_path):
     np.savez(tmp_path/'short.npz', X=np.random.randn(20, 2, 5))
