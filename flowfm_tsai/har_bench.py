@@ -254,7 +254,7 @@ def bench_har(
     pretrain_lr:float=1e-3, # Learning rate of pretraining
     mvp_epochs:int=2, # Epochs of MVP pretraining
     size:str='tiny', # Size of the networks
-    turn:float=20., # Degrees by which the encoder's view is turned in pretraining
+    turn:float=180., # Degrees by which the encoder's view is turned in pretraining
     tune_turn:float=45., # The same for augmentation when training with labels, by subject
     random_turn:float=15., # The same in a random split, where the same people wear their watches the same way
     cap:int=8000, # Most training windows
