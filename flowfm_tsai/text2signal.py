@@ -10,6 +10,7 @@ from copy import deepcopy
 from typing import Optional, Sequence, Union
 import numpy as np
 import torch
+from fastcore.foundation import L
 from fastai.callback.core import Callback
 from fasttransform import Transform
 from tsai.data.core import get_ts_dls
@@ -114,7 +115,7 @@ def text2signal_learner(
     if source is not None: source = add_text(source, text_encoder)
     else: config = {**model_config(config), 'text_encoder': text_encoder.config}
     make = LEARNERS[type(source).__name__ if source else 'FlowFM']
-    learn = make(dls, stage='pretrain', pretrained=source, p=p, cbs=[TextCallback(p_text), *(cbs or [])], config=config, **kwargs)
+    learn = make(dls, stage='pretrain', pretrained=source, p=p, cbs=[TextCallback(p_text), *L(cbs)], config=config, **kwargs)
     learn.model.text_encoder = text_encoder
     if source is not None: learn.freeze() # the encoder
     return learn
