@@ -219,7 +219,7 @@ def transfer_page(
     places = '; '.join(f'{s}, {p}: {rank((s, p))[0]} of {rank((s, p))[1]}' for s, p in columns if cells.get(ours, {}).get((s, p)))
     return f"""# Transfer to activities
 
-> FlowFM and what people would use instead, on four wrist data sets, in a random split and on unseen people.
+> FlowFM and what people would use instead, on wrist data sets, in a random split and on unseen people.
 
 ```sh
 {command}
