@@ -33,7 +33,7 @@ with torch.no_grad(): np.savez('out.npz', Z=m.encode(torch.from_numpy(X)), g=m.g
     # the same checkpoint in this process: identical; the learner that it came from: equal up to the folding of units
     with torch.no_grad(): np.testing.assert_array_equal(out['Z'], here.encode(torch.from_numpy(X[:8])))
     np.testing.assert_array_equal(out['g'], here.generate(4, seed=3))
-    np.testing.assert_allclose(out['Z'], pretrained.get_embeddings(X[:8]), atol=1e-4)
+    np.testing.assert_allclose(out['Z'], pretrained.get_embeddings(X[:8]), atol=1e-3) # rounding in the folded units, times the slope of the bank's step
     np.testing.assert_allclose(out['g'], pretrained.generate(4, seed=3), atol=1e-3)
     np.testing.assert_allclose(out['v'], pretrained.generate(like=X[:8], seed=3, guidance_scale=2.), atol=1e-3)
 
