@@ -138,14 +138,9 @@ class TextEncoder:
         if model.config.is_encoder_decoder: model = model.get_encoder()
         if self.tokenizer.pad_token is None: self.tokenizer.pad_token = self.tokenizer.eos_token # is masked out anyway
         self.model = model.to(self.device, self.dtype).eval().requires_grad_(False)
-
-    @property
-    def longest(self) -> int:
-        "Most tokens of a sentence."
-        if self.max_length: return self.max_length
         file = self.folder/'sentence_bert_config.json'
         own = json.loads(file.read_text(encoding='utf-8')).get('max_seq_length') if file.is_file() else None
-        return min(512, own or 512, self.tokenizer.model_max_length, getattr(self.model.config, 'max_position_embeddings', None) or 512)
+        self.longest = self.max_length or min(512, own or 512, self.tokenizer.model_max_length, getattr(model.config, 'max_position_embeddings', None) or 512) # tokens of a sentence
 
     @torch.no_grad()
     def encode(self,
