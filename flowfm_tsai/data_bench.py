@@ -19,7 +19,7 @@ from fastprogress.fastprogress import progress_bar
 from tsai.data.core import get_ts_dls
 from .core import *
 from .archives import *
-from .bench import StopAfter
+from .bench import *
 from .har import *
 from .learner import *
 from .storage import *
@@ -117,13 +117,7 @@ def measure_reading(
     blank = dict(sep=r'\s+') if name in ('adl', 'opportunity', 'pamap2') else {}
     jobs = dict(pandas=lambda: [pd.read_csv(f.path, header=None, **blank) for _, f in files], reading=lambda: [list(s.read(f, m, s, {})) for m, f in files], load=lambda: load(name, root, progress=False))
     if name == 'wisdm': jobs['comment'] = lambda: [pd.read_csv(f.path, header=None, comment=';') for _, f in files]
-    times = {k: [] for k in jobs}
-    for r in range(rounds+1): # the first round warms up
-        for k, job in jobs.items():
-            start = time.perf_counter()
-            job()
-            if r: times[k].append(time.perf_counter() - start)
-    t = {k: np.array(v) for k, v in times.items()}
+    t = in_turns(jobs, rounds, time.perf_counter)
     return dict(files=len(files), seconds={k: float(np.median(v)) for k, v in t.items()}, ratios={k: float(np.median(t[k]/t['pandas'])) for k in ('reading', 'load')},
                 comment=float(np.median(t['load']/t['comment'])) if 'comment' in t else None)
 

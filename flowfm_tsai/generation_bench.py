@@ -35,7 +35,8 @@ class Bench(Workplace):
         features_epochs:int, # Epochs of the classifier
         fresh:bool, # Throw away what an earlier run left
     ):
-        self.X, self.y, self.pid, self.train, self.test = load_labelled(data)
+        self.data, self.train, self.test = load_labelled(data)
+        self.X, self.y, self.pid = self.data.X, self.data.y, self.data.pid
         super().__init__(work, dict(data=Path(data).name, windows=len(self.X), features_epochs=features_epochs, **settings), fresh)
         self.features_epochs = features_epochs
         self.judged = np.sort(np.random.default_rng(0).permutation(self.test)[:2000]) # enough to compare with

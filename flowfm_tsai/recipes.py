@@ -137,15 +137,15 @@ def tune_text(
     return _fit_and_save(learn, writable_folder(out), epochs, lr)
 
 def load_labelled(
-    file:str, # An .npz file with X, y and perhaps pid
-) -> tuple: # X (N, C, L), y (N,), pid (N,) or `None`, and the indices of training and of test windows
+    file:str, # Windows with classes y and perhaps subjects pid: a file or a folder
+) -> tuple: # `HARData` in memory, and the indices of training and of test windows
     "Read windows with classes, and hold out a fifth of the subjects."
     data = open_data(file)
-    X, y, pid = data.X[:], data.y, data.pid
-    if y is None: raise ValueError(f"{file!r} has no classes y, and they are needed here")
-    train, test = held_out(len(X), pid)
-    print(f'{len(train)} windows to train on, {len(test)} to test' + ('' if pid is None else f', of {len(set(pid[test].tolist()))} subjects not trained on'), flush=True)
-    return X, y, pid, train, test
+    if data.y is None: raise ValueError(f"{file!r} has no classes y, and they are needed here")
+    data = data[:]
+    train, test = held_out(len(data), data.pid)
+    print(f'{len(train)} windows to train on, {len(test)} to test' + ('' if data.pid is None else f', of {len(set(data.pid[test].tolist()))} subjects not trained on'), flush=True)
+    return data, train, test
 
 def _report(results):
     for name, s in results.items(): print(f"{name:16} accuracy {s['accuracy']:.3f}  macro F1 {s['macro_f1']:.3f}")
@@ -158,7 +158,8 @@ def probe(
     k:int=5, # Neighbours
 ) -> dict: # Scores of each probe
     "Linear probe and nearest neighbours on frozen representations, beside a random forest on hand-made features; on unseen subjects."
-    X, y, _, train, test = load_labelled(data)
+    data, train, test = load_labelled(data)
+    X, y = data.X, data.y
     Z = transfer_learner(get_ts_dls(X, inplace=False), weights).get_embeddings(X).numpy()
     return _report({name: scores(y[test], clf.fit(F[train], y[train]).predict(F[test])) for name, clf, F in
                     (('linear probe', linear_classifier(c), Z), ('nearest neighbours', knn_classifier(k), Z), ('random forest', random_forest(), window_features(np.nan_to_num(X))))})
@@ -167,15 +168,15 @@ def finetune(
     data:str, # Windows with classes y and subjects pid: a file or a folder, as in `flowfm pretrain`
     weights:Optional[str]=None, # Folder or Hub id of pretrained weights; from scratch by default
     out:str='finetuned', # Folder for the exported learner
-    epochs:int=15, # Epochs with everything trained
+    epochs:Optional[int]=None, # Epochs with everything trained; by default 15, or as many as 600 steps take
     freeze_epochs:int=5, # Epochs before, with the encoder frozen
-    lr:float=1e-3, # Learning rate of the head
+    lr:float=4e-3, # Learning rate of the head
     bs:int=64, # Batch size
     seed:int=0, # Seed
 ) -> dict: # Scores
     "Fine-tune a classifier, score it on unseen subjects, and export it: `load_learner` reads learner.pkl."
-    X, y, _, train, test = load_labelled(data)
-    out = writable_folder(out)
+    data, train, test = load_labelled(data)
+    X, y, out = data.X, data.y, writable_folder(out)
     V = np.unique(y)
     learn = transfer_learner(get_ts_dls(X[train], y[train], tfms=[None, TSClassification(vocab=V)], bs=bs, inplace=False), weights or False, seed=seed)
     learn.fine_tune(epochs, lr, freeze_epochs)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PHRASES', 'TEMPLATES', 'NEW_TEMPLATE', 'ASKED', 'ROWS', 'metadata', 'training_prompts', 'asked_prompts', 'fill_up',
-           'slower', 'text_table', 'class_table', 'bench_text']
+           'text_table', 'class_table', 'bench_text']
 
 # %% ../nbs/api/67_text_bench.ipynb #3c34c2d1
 import tempfile, time
@@ -69,7 +69,9 @@ def asked_prompts(
     return [p[0] for p in prompts(metadata(data, phrase), template)]
 
 # %% ../nbs/api/67_text_bench.ipynb #bf39a394
-ROWS = {'text only': ('text', 1.), 'text only, guidance 2': ('text', 2.), 'text + representation, from text': ('both', 1.), 'text + representation, from text, guidance 2': ('both', 2.), 'text + representation, from text and a window': ('both', 'like')}
+ROWS = { # name -> network, guidance scale, and whether a window of the activity is given too
+    'text only': ('text', 1., False), 'text only, guidance 2': ('text', 2., False), 'text + representation, from text': ('both', 1., False),
+    'text + representation, from text, guidance 2': ('both', 2., False), 'text + representation, from text and a window': ('both', 1., True)}
 
 def fill_up(
     X, # (N, C, L) training windows
@@ -82,22 +84,6 @@ def fill_up(
     rare = {c: least-k for c, k in zip(V, n) if k < least}
     if not rare: return X, y, []
     return np.concatenate([X, *(generate(c, k) for c, k in rare.items())]), np.concatenate([y, *(np.repeat(c, k) for c, k in rare.items())]), list(rare)
-
-def slower(
-    plain, # Called without arguments
-    other, # The same
-    rounds:int=7, # Of both
-) -> float: # How many times as long the other takes, median over the rounds
-    "Time two calls in turns."
-    ratios = []
-    for r in range(rounds+1):
-        times = []
-        for f in (plain, other):
-            start = clock()
-            f()
-            times.append(clock() - start)
-        if r: ratios.append(times[1]/times[0]) # the first round warms up
-    return float(np.median(ratios))
 
 def text_table(
     rows:dict, # name -> fid, precision, recall, obeys (for each of `ASKED` the accuracy)
@@ -132,11 +118,11 @@ def bench_text(
     fresh:bool=False, # Throw away what an earlier run left
 ) -> dict: # Rows of the table
     "Tune a generator to follow sentences, and see whether it does."
-    given, file, d = dict(locals()), Path(data), open_data(data)
-    if d.y is None or d.pid is None: raise ValueError(f"{data!r} needs classes y and subjects pid")
-    metadata(d) # unknown activities are said before any training
+    given, file = dict(locals()), Path(data)
     b = Bench(data, work, dict(weights=weights, text_encoder=text_encoder, steps=steps, lr=lr, bs=bs, p_text=p_text, sentences=sentences, seed=seed), features_epochs, fresh)
-    train, test, out = d[b.train], d[b.judged], writable_folder(out)
+    if b.pid is None: raise ValueError(f"{data!r} has no subjects pid, and sentences are judged on people who weren't trained on")
+    metadata(b.data) # unknown activities are said before any training
+    train, test, out = b.data[b.train], b.data[b.judged], writable_folder(out)
     X, T = (np.ascontiguousarray(v.X, np.float32) for v in (train, test))
     enc = TextEncoder(text_encoder)
     def make(p): return text2signal_learner(text_dls(X, training_prompts(train), bs=bs), weights, enc, p=p, p_text=p_text, seed=seed, cbs=[EMACallback()])
@@ -148,9 +134,8 @@ def bench_text(
     rng = np.random.default_rng(seed)
     like = np.array([rng.choice(np.flatnonzero(train.y == c)) if (train.y == c).any() else rng.integers(len(X)) for c in test.y])
     def generate(row, kind):
-        name, w = ROWS[row]
-        how = dict(like=X[like]) if w == 'like' else dict(guidance_scale=w)
-        return models[name].generate(text=asked_prompts(test, kind), seed=seed, progress=False, **how).numpy()
+        name, w, window = ROWS[row]
+        return models[name].generate(text=asked_prompts(test, kind), like=X[like] if window else None, guidance_scale=w, seed=seed, progress=False).numpy()
     def quality(G): return {k: v for k, v in generation_metrics(features, T, G).items() if k in ('fid', 'precision', 'recall')}
     some = np.sort(np.random.default_rng(seed).permutation(len(X))[:len(T)])
     rows = {'real windows of training people': b.once('real', lambda: quality(X[some]))}
@@ -176,15 +161,15 @@ def bench_text(
 
     def cost():
         g, t = models['both'], asked_prompts(test, 'as in training')[0]
-        ratio = slower(lambda: g.generate(64, seed=0, progress=False), lambda: g.generate(64, text=t, seed=0, progress=False))
+        seconds = in_turns(dict(plain=lambda: g.generate(64, seed=0, progress=False), text=lambda: g.generate(64, text=t, seed=0, progress=False)))
         many = [f'sentence {i}: {t}' for i in range(sentences)]
         with tempfile.TemporaryDirectory() as tmp:
-            seconds = []
+            encoding = []
             for _ in range(2):
                 start = time.perf_counter()
                 TextEncoder(text_encoder, cache=tmp)(many, progress=False)
-                seconds.append(time.perf_counter() - start)
-        return dict(text=ratio, first=seconds[0], second=seconds[1])
+                encoding.append(time.perf_counter() - start)
+        return dict(text=float(np.median(seconds['text']/seconds['plain'])), first=encoding[0], second=encoding[1])
     costs = b.once('cost', cost)
 
     plt.switch_backend('agg')

@@ -64,7 +64,7 @@ def test_text(waves, tmp_path):
     (('demo', '--folds', '0'), 'folds=0'),
     (('generate', '--n', '2'), '--weights'),
     (('bench', 'har', '--data', 'nowhere'), 'the benchmark needs adl'),
-    (('bench', 'text', '--data', 'short.npz'), 'needs classes y and subjects pid'),
+    (('bench', 'text', '--data', 'short.npz'), 'no classes y'),
     (('bench', 'wrist', '--data', 'nowhere'), 'there is no adl.npz')])
 def test_bad_input(args, says, tmp_path):
     np.savez(tmp_path/'short.npz', X=np.random.randn(20, 2, 5))
