@@ -8,6 +8,7 @@ __all__ = ['PACKAGES', 'POOLINGS', 'find_text_model', 'pool_tokens', 'own_poolin
 
 # %% ../nbs/api/33_text.ipynb #4c277c4b
 import json, os, re, sqlite3, string
+from contextlib import closing
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -163,7 +164,7 @@ class TextEncoder:
         texts = check_texts(texts)
         unique, known, file = list(dict.fromkeys(texts)), {}, writable_folder(self.cache) and self.file
         try:
-            with sqlite3.connect(file, timeout=60) as db: # commits
+            with closing(sqlite3.connect(file, timeout=60)) as db, db: # commits
                 db.execute('CREATE TABLE IF NOT EXISTS vectors (text TEXT PRIMARY KEY, vector BLOB)')
                 for i in range(0, len(unique), 500): known.update(db.execute(f"SELECT text, vector FROM vectors WHERE text IN ({','.join('?'*len(unique[i:i+500]))})", unique[i:i+500]))
                 new = sorted((t for t in unique if t not in known), key=len)
