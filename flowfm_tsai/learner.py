@@ -20,7 +20,7 @@ from fastcore.meta import delegates
 from fastai.callback.core import Callback
 import fastai.callback.schedule
 from fastai.learner import Learner
-from fastai.losses import MSELossFlat
+from fastai.losses import CrossEntropyLossFlat, MSELossFlat
 from fastai.metrics import accuracy
 from fastai.optimizer import OptimWrapper
 from fastai.torch_core import params, set_seed
@@ -238,7 +238,7 @@ def joint_learner(
     size:Optional[str]=None, # 'tiny' (the default), 'small' or 'base'; a checkpoint brings its own
     patch_size:Optional[int]=None, # Time steps in a patch, 10 by default; a checkpoint brings its own
     custom_head=None, # Downstream: a module, or a function called with (head_nf, c_out, seq_len)
-    loss_func=None, # Downstream loss; that of the dataloaders by default
+    loss_func=None, # Downstream loss; that of the dataloaders by default, and for classes cross-entropy with a label smoothing of .1
     metrics=None, # Metrics; accuracy for classes by default
     cbs=None, # Further callbacks, such as `EMACallback()`
     opt_func=adamw, # Optimiser: torch's fused AdamW by default
@@ -272,8 +272,10 @@ def joint_learner(
         learn = JointLearner(dls, model, loss_func=VelocityLoss(), cbs=[*L(pretext), *L(cbs)], metrics=metrics, **kw)
     else:
         model.velocity.requires_grad_(False) # takes no part
-        if loss_func is None: loss_func = getattr(dls, 'loss_func', None) or getattr(dls.train_ds, 'loss_func', None) or MSELossFlat()
-        if metrics is None and dls.cat and d is None: metrics = accuracy
+        own, classes = getattr(dls, 'loss_func', None) or getattr(dls.train_ds, 'loss_func', None) or MSELossFlat(), dls.cat and d is None
+        unweighted = isinstance(getattr(own, 'func', None), nn.CrossEntropyLoss) and own.func.weight is None
+        if loss_func is None: loss_func = CrossEntropyLossFlat(label_smoothing=.1) if classes and unweighted else own
+        if metrics is None and classes: metrics = accuracy
         if augment is None: augment = WRIST_TFMS if source is not None and (pretrained is True or pretrained == WRIST) and not dls.train.after_batch.fs else []
         learn = JointLearner(dls, model, loss_func=loss_func, cbs=[*([AugmentCallback(augment)] if augment else []), *L(cbs)], metrics=metrics, splitter=ts_splitter, **kw)
         if source is not None: learn.freeze()
