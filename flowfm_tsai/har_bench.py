@@ -169,9 +169,9 @@ def transfer_table(
     sets:tuple, # Columns
     metric:str='macro_f1', # 'accuracy' or 'macro_f1'
 ) -> str: # Markdown
-    "Mean ± standard deviation in percent over folds or seeds; the best of a column in bold. A number in brackets says how many there are, where it isn't all."
+    "Mean ± standard deviation in percent over folds or seeds; the best of a column in bold. A number in brackets says how many there are, where it isn't as many as elsewhere."
     columns = [(s, p) for s in sets for p in PROTOCOLS]
-    most = {c: max((len(r.get(c, [])) for r in cells.values()), default=0) for c in columns}
+    most = max((len(v) for r in cells.values() for v in r.values()), default=0)
     mean = {(m, c): np.mean([v[metric] for v in r[c]]) for m, r in cells.items() for c in columns if r.get(c)}
     best = {c: max((mean[m, c] for m in cells if (m, c) in mean), default=None) for c in columns}
     lines = ['| | ' + ' | '.join(f'{s}, {p}' for s, p in columns) + ' |', '|---|' + '---:|'*len(columns)]
@@ -179,7 +179,7 @@ def transfer_table(
         row = []
         for c in columns:
             if not r.get(c): row.append('—'); continue
-            text = mean_sd([100*v[metric] for v in r[c]], 1) + (f' ({len(r[c])})' if len(r[c]) < most[c] else '')
+            text = mean_sd([100*v[metric] for v in r[c]], 1) + (f' ({len(r[c])})' if len(r[c]) < most else '')
             row.append(f'**{text}**' if mean[m, c] == best[c] else text)
         lines.append(f"| {m} | {' | '.join(row)} |")
     paper = {m: [f'{100*PAPER_TRANSFER[s, p, m][metric == "macro_f1"]:.1f}' if (s, p, m) in PAPER_TRANSFER else '' for s, p in columns] for m in ('linear probe', 'fine-tuned')}
@@ -205,7 +205,7 @@ def plot_transfer(
     return fig
 
 def transfer_page(
-    command:str, # That made it
+    commands:list, # That made it, one after the other
     settings:dict, # Of the run
     cells:dict, # As in `transfer_table`
     sets:tuple, # Columns
@@ -222,7 +222,7 @@ def transfer_page(
 > FlowFM and what people would use instead, on wrist data sets, in a random split and on unseen people.
 
 ```sh
-{command}
+{chr(10).join(commands)}
 ```
 
 Place of FlowFM, fine-tuned, by macro F1: {places or 'not measured yet'}.
@@ -273,26 +273,30 @@ def bench_har(
     settings = dict(size=size, pretrain_epochs=pretrain_epochs, pretrain_lr=pretrain_lr, mvp_epochs=mvp_epochs, turn=turn, tune_turn=tune_turn, random_turn=random_turn, cap=cap, bs=bs, seed=seed, quick=quick)
     out, name = writable_folder(out), 'har-quick' if quick else 'har'
     b = TransferBench(data, work, settings, fresh, pool_cap=2000 if quick else None, epochs=4 if quick else None)
-    if (old := out/f'{name}.json').exists() and not fresh: # cells that an earlier run, elsewhere, has finished
+    commands = []
+    if (old := out/f'{name}.json').exists() and not fresh: # cells that an earlier run, perhaps elsewhere, has finished
         old = json.loads(old.read_text())
         if old['settings'] == settings:
+            commands = old['commands']
             for path, cell in old['cells'].items(): b.once(path, lambda: cell)
-    def cells(): return {m: f for m in METHODS if (f := {(s, p): v for s in sets for p in PROTOCOLS if (v := b.finished(m, s, p))})}
-    def publish():
+    command = command_line('bench har', bench_har, given)
+    commands = [*(c for c in commands if c != command), command]
+    def cells(): return {m: f for m in METHODS if (f := {(s, p): v for s in SETS for p in PROTOCOLS if (v := b.finished(m, s, p))})}
+    def publish(column):
         plt.switch_backend('agg')
-        figures = {}
-        for s in sets:
+        done, figures = cells(), {}
+        shown = tuple(s for s in SETS if any((s, p) in r for r in done.values() for p in PROTOCOLS))
+        for s in shown:
             made = {}
             if (c := b.confused(s)) is not None: made[f'{name}_confusion_{s}.png'] = (f'{s}: FlowFM, fine-tuned, on unseen people', plot_confusion(*c))
             tsne, caption = f'{name}_tsne_{s}.png', f'{s}: t-SNE of windows of unseen people and of their representations'
-            if (b.dir/b.model_name('FlowFM', s)/CONFIG).exists(): made[tsne] = (caption, b.maps(s))
-            elif (out/tsne).exists(): figures[tsne] = caption # of an earlier run, whose model isn't here
+            if s == column and (b.dir/b.model_name('FlowFM', s)/CONFIG).exists(): made[tsne] = (caption, b.maps(s))
+            elif (out/tsne).exists(): figures[tsne] = caption
             for file, (caption, fig) in made.items():
                 write_whole(out/file, lambda p: fig.savefig(p, format='png', dpi=90))
                 figures[file] = caption
-        command = command_line('bench har', bench_har, given)
         files = {str(f.relative_to(b.dir).with_suffix('')): json.loads(f.read_text()) for f in sorted((b.dir/'cells').rglob('*.json'))}
-        b.publish(out, name, dict(command=command, cells=files), plot_transfer(cells(), sets), transfer_page(command, settings, cells(), sets, figures))
+        b.publish(out, name, dict(commands=commands, cells=files), plot_transfer(done, shown), transfer_page(commands, settings, done, shown, figures))
         plt.close('all')
     for s in sets:
         for p in PROTOCOLS:
@@ -301,6 +305,6 @@ def bench_har(
                     if m in SLOW and k >= slow_folds: continue
                     r = b.cell(m, s, p, k, split)
                     print(f"{s}, {p}, {k+1} of {folds}, {m:32} accuracy {r['accuracy']:.3f}  macro F1 {r['macro_f1']:.3f}  {r['seconds']:.0f} s", flush=True)
-        publish()
+        publish(s)
     print(f"\n{transfer_table(cells(), sets)}\n\ntable and figure are in {out}")
     return cells()
