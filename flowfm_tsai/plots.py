@@ -30,10 +30,10 @@ def plot_signals(
     for row, (name, signals) in zip(axes, groups.items()):
         row[0].set_ylabel(f'{name} ({unit})' if unit else name)
         for ax in row[len(signals):]: ax.set_axis_off()
-        for i, (ax, signal) in enumerate(zip(row, signals)):
+        for ax, signal in zip(row, signals):
             lines = ax.plot(np.arange(signal.shape[-1]) / (rate or 1), signal.T, lw=.8)
             ax.grid(alpha=.3), ax.margins(x=0)
-            if titles and row is axes[0] and i < len(titles): ax.set_title(titles[i], fontsize='medium')
+    for ax, title in zip(axes[0], titles or []): ax.set_title(title, fontsize='medium')
     for ax in axes[-1]: ax.set_xlabel('seconds' if rate else 'steps')
     if channels: fig.legend(lines, channels, loc='outside lower center', ncols=len(channels), frameon=False)
     return fig
