@@ -26,7 +26,7 @@ from tsai.models.MINIROCKET_Pytorch import MiniRocketFeatures
 from tsai.models.PatchTST import PatchTST
 from .core import *
 from .classifiers import *
-from .learner import adamw, default_epochs
+from .learner import LABEL_SMOOTHING, adamw, default_epochs
 from .transfer import *
 
 # %% ../nbs/api/48_baselines.ipynb #5110290a
@@ -107,7 +107,7 @@ def train_network(
     weights:Optional[str]=None, # File of weights to start from, of `mvp_pretrain`
     epochs:Optional[int]=None, # Epochs; by default as many as `JointLearner.fine_tune` trains, those of the frozen encoder included
     lr:float=1e-3, # Highest learning rate
-    label_smoothing:float=.1, # Share of a label that goes to all classes alike
+    label_smoothing:float=LABEL_SMOOTHING, # Share of a label that goes to all classes alike
     seed:int=0, # Seed
 ) -> Transfer:
     "Train a network of tsai's."

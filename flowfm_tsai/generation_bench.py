@@ -8,6 +8,7 @@ __all__ = ['PAPER', 'SAMPLINGS', 'Bench', 'summarise', 'generation_table', 'gene
 
 # %% ../nbs/api/62_generation_bench.ipynb #7ed156b7
 from pathlib import Path
+from typing import Callable
 import numpy as np
 import torch
 import matplotlib.pyplot as plt
@@ -34,31 +35,32 @@ class Bench(Workplace):
         settings:dict, # A run goes on from an earlier one only if these are the same
         features_epochs:int, # Epochs of the classifier
         fresh:bool, # Throw away what an earlier run left
+        check:Callable=lambda data: None, # Raises an error if the `HARData` won't do, before anything is written
     ):
         self.data, self.train, self.test = load_labelled(data)
-        self.X, self.y, self.pid = self.data.X, self.data.y, self.data.pid
-        super().__init__(work, dict(data=Path(data).name, windows=len(self.X), features_epochs=features_epochs, **settings), fresh)
+        check(self.data)
+        super().__init__(work, dict(data=Path(data).name, windows=len(self.data), features_epochs=features_epochs, **settings), fresh)
         self.features_epochs = features_epochs
         self.judged = np.sort(np.random.default_rng(0).permutation(self.test)[:2000]) # enough to compare with
-        self.reference, self.reference_y = self.X[self.judged], self.y[self.judged]
+        self.reference, self.reference_y = self.data.X[self.judged], self.data.y[self.judged]
 
     def classifier(self) -> FeatureClassifier:
         "The classifier of real training windows, trained once."
         file = self.dir/'classifier.pt'
         if not file.exists():
             print('training the classifier whose features the metrics use', flush=True)
-            clf = fit_features(self.X[self.train], self.y[self.train], epochs=self.features_epochs)
+            clf = fit_features(self.data.X[self.train], self.data.y[self.train], epochs=self.features_epochs)
             write_whole(file, lambda p: torch.save(clf.state_dict(), p))
-        clf = FeatureClassifier(self.X.shape[1], np.unique(self.y[self.train]))
+        clf = FeatureClassifier(self.data.X.shape[1], np.unique(self.data.y[self.train]))
         clf.load_state_dict(torch.load(file, weights_only=True))
         return clf.eval()
 
     def facts(self) -> dict: # train, test: numbers of windows; people, machine: text
         "What a reader of the results wants to know of data and machine."
-        people = '' if self.pid is None else f'{len(set(self.pid[self.train].tolist()))} people'
+        people = '' if self.data.pid is None else f'{len(set(self.data.pid[self.train].tolist()))} people'
         return dict(train=len(self.train), test=len(self.test), people=people or 'the training split', machine=torch.cuda.get_device_name() if torch.cuda.is_available() else f'{torch.get_num_threads()} CPU thread' + 's'*(torch.get_num_threads() > 1))
 
-    def dls(self, bs): return get_ts_dls(self.X[self.train], bs=bs, inplace=False)
+    def dls(self, bs): return get_ts_dls(self.data.X[self.train], bs=bs, inplace=False)
 
 # %% ../nbs/api/62_generation_bench.ipynb #8f1fbe9a
 SAMPLINGS = [('DiffFM', 'DDPM', dict(sampler='ddpm', steps=1000)), *[('DiffFM', 'DDIM', dict(sampler='ddim', steps=k)) for k in (100, 50, 20, 10)],
@@ -131,8 +133,9 @@ def labels_kept(
 ) -> dict: # See `synthetic_scores`
     "Generate variations of labelled training windows, and see what a classifier makes of them (TSTR, TRTS)."
     like = np.random.default_rng(seed).permutation(bench.train)[:n]
-    G = model.generate(like=bench.X[like], seed=seed, progress=False).numpy()
-    return synthetic_scores((bench.X[like], bench.y[like]), (bench.reference, bench.reference_y), (G, bench.y[like]), seed)
+    X, y = bench.data.X[like], bench.data.y[like]
+    G = model.generate(like=X, seed=seed, progress=False).numpy()
+    return synthetic_scores((X, y), (bench.reference, bench.reference_y), (G, y), seed)
 
 def labels_table(
     kept:list, # For each seed: model and the result of `labels_kept`
@@ -213,7 +216,7 @@ def bench_generation(
         models = {k: train(k, lambda cbs: LEARNERS[k](b.dls(bs), cbs=cbs, **own[k], **kw), epochs, lr) for k in LEARNERS}
         for k in few: models[f'FlowFM-{k}'] = train(f'FlowFM-{k}', lambda cbs: distill_learner(b.dls(bs), models['FlowFM'][0], steps=k, substeps=max(1, 4//k), cbs=cbs, seed=seed), distill_epochs, distill_lr)
         training.append({k: s for k, (_, s) in models.items()})
-        real = b.X[np.random.default_rng(seed).permutation(b.train)[:n]]
+        real = b.data.X[np.random.default_rng(seed).permutation(b.train)[:n]]
         rows = [dict(model='real windows', name='', steps=None, nfe=None, seconds=None, **b.once(f'{seed}/real', lambda: score(real)))]
         for name, how, options in SAMPLINGS + [(f'FlowFM-{k}', 'distilled', {}) for k in few]:
             model, steps = models[name][0], options.get('steps') or models[name][0].config.get('few_steps')

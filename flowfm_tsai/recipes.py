@@ -168,9 +168,9 @@ def finetune(
     data:str, # Windows with classes y and subjects pid: a file or a folder, as in `flowfm pretrain`
     weights:Optional[str]=None, # Folder or Hub id of pretrained weights; from scratch by default
     out:str='finetuned', # Folder for the exported learner
-    epochs:Optional[int]=None, # Epochs with everything trained; by default 15, or as many as 600 steps take
-    freeze_epochs:int=5, # Epochs before, with the encoder frozen
-    lr:float=4e-3, # Learning rate of the head
+    epochs:Optional[int]=None, # Epochs with everything trained; this and the next two by default as in `JointLearner.fine_tune`
+    freeze_epochs:Optional[int]=None, # Epochs before, with the encoder frozen
+    lr:Optional[float]=None, # Learning rate of the head
     bs:int=64, # Batch size
     seed:int=0, # Seed
 ) -> dict: # Scores
@@ -179,7 +179,7 @@ def finetune(
     X, y, out = data.X, data.y, writable_folder(out)
     V = np.unique(y)
     learn = transfer_learner(get_ts_dls(X[train], y[train], tfms=[None, TSClassification(vocab=V)], bs=bs, inplace=False), weights or False, seed=seed)
-    learn.fine_tune(epochs, lr, freeze_epochs)
+    learn.fine_tune(**{k: v for k, v in dict(epochs=epochs, base_lr=lr, freeze_epochs=freeze_epochs).items() if v is not None})
     with learn.no_bar(): pred = V[learn.get_X_preds(X[test], bs=256)[0].argmax(1).numpy()]
     write_whole(out/'learner.pkl', lambda p: learn.export(p.absolute()))
     print(f'the classifier is in {out/"learner.pkl"}')

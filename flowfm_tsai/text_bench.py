@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PHRASES', 'TEMPLATES', 'NEW_TEMPLATE', 'ASKED', 'ROWS', 'metadata', 'training_prompts', 'asked_prompts', 'fill_up',
-           'text_table', 'class_table', 'bench_text']
+           'text_table', 'class_table', 'check_people', 'bench_text']
 
 # %% ../nbs/api/67_text_bench.ipynb #3c34c2d1
 import tempfile, time
@@ -102,6 +102,13 @@ def class_table(
     "How often each activity is named as asked."
     return '\n'.join(['| activity | windows | real | generated |', '|---|---:|---:|---:|', *(f'| {c} | {n} | {100*r:.0f} % | {100*g:.0f} % |' for c, (r, g, n) in named.items())])
 
+def check_people(
+    data:HARData, # Windows with classes
+):
+    "Raise a `ValueError` if there are no subjects, or activities without phrases."
+    if data.pid is None: raise ValueError("these windows have no subjects pid, and sentences are judged on people who weren't trained on")
+    metadata(data)
+
 def bench_text(
     data:str, # An .npz file with X, y and pid, and perhaps age, sex, height_cm and weight_kg, of activities in `PHRASES`
     out:str='docs/results', # Folder for the tables (JSON and Markdown) and figures
@@ -119,9 +126,7 @@ def bench_text(
 ) -> dict: # Rows of the table
     "Tune a generator to follow sentences, and see whether it does."
     given, file = dict(locals()), Path(data)
-    b = Bench(data, work, dict(weights=weights, text_encoder=text_encoder, steps=steps, lr=lr, bs=bs, p_text=p_text, sentences=sentences, seed=seed), features_epochs, fresh)
-    if b.pid is None: raise ValueError(f"{data!r} has no subjects pid, and sentences are judged on people who weren't trained on")
-    metadata(b.data) # unknown activities are said before any training
+    b = Bench(data, work, dict(weights=weights, text_encoder=text_encoder, steps=steps, lr=lr, bs=bs, p_text=p_text, sentences=sentences, seed=seed), features_epochs, fresh, check_people)
     train, test, out = b.data[b.train], b.data[b.judged], writable_folder(out)
     X, T = (np.ascontiguousarray(v.X, np.float32) for v in (train, test))
     enc = TextEncoder(text_encoder)

@@ -126,8 +126,8 @@ def bench_training(
     for seed in range(seeds):
         def curve(name):
             def measure():
-                Z = [learn.get_embeddings(x, progress=False).numpy() for x in (b.X[taught], b.reference)]
-                f1 = scores(b.reference_y, linear_classifier(.1).fit(Z[0], b.y[taught]).predict(Z[1]))['macro_f1']
+                Z = [learn.get_embeddings(x, progress=False).numpy() for x in (b.data.X[taught], b.reference)]
+                f1 = scores(b.reference_y, linear_classifier(.1).fit(Z[0], b.data.y[taught]).predict(Z[1]))['macro_f1']
                 G = learn.generate(n, seed=seed, progress=False, **sampling[name]).numpy()
                 point = dict(macro_f1=f1, fid=generation_metrics(clf, b.reference, G)['fid'])
                 print(f"seed {seed}, {name}: {watch.seconds:.0f} s, macro F1 {f1:.3f}, FID {point['fid']:.2f}", flush=True)

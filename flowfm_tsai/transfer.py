@@ -102,7 +102,7 @@ def fine_tune(
     dls, # tsai dataloaders with classes, a training and a validation split
     pretrained=True, # As in `flowfm_learner`; `False` to train from scratch
     epochs:Optional[int]=None, # As in `JointLearner.fine_tune`
-    label_smoothing:float=.1, # Share of a label that goes to all classes alike
+    label_smoothing:float=LABEL_SMOOTHING, # Share of a label that goes to all classes alike
     class_weights:bool=False, # Weigh each class by the inverse of how often it occurs
     seed:int=0, # Seed
     cbs=None, # Further callbacks
