@@ -91,7 +91,7 @@ def inception(c_in, c_out, seq_len):
         if isinstance(m, nn.Conv1d) and m.kernel_size[0] > 1: m.__class__ = FFTConv1d # the weights keep their names
     return net
 
-def patchtst(c_in, c_out, seq_len): return PatchTSTClassifier(c_in, c_out, seq_len, d_model=64, n_heads=4, d_ff=128)
+def patchtst(c_in, c_out, seq_len): return PatchTSTClassifier(c_in, c_out, seq_len, d_model=64, n_heads=4, d_ff=128, revin=False)
 
 class ByChannel(nn.Module):
     "A network on windows that are standardised by channel."
