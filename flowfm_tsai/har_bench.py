@@ -170,6 +170,7 @@ def transfer_table(
     cells:dict, # method -> {(set, protocol): list of finished cells}
     sets:tuple, # Columns
     metric:str='macro_f1', # 'accuracy' or 'macro_f1'
+    paper:bool=True, # With the paper's numbers
 ) -> str: # Markdown
     "Mean ± standard deviation in percent over folds or seeds; the best of a column in bold, among those with as many as any. A number in brackets says how many there are, where it isn't as many as elsewhere."
     columns = [(s, p) for s in sets for p in PROTOCOLS]
@@ -185,22 +186,23 @@ def transfer_table(
             text = mean_sd([100*v[metric] for v in r[c]], 1) + (f' ({len(r[c])})' if len(r[c]) < most else '')
             row.append(f'**{text}**' if mean[m, c] == best[c] and len(r[c]) == full[c] else text)
         lines.append(f"| {m} | {' | '.join(row)} |")
-    paper = {m: [f'{100*PAPER_TRANSFER[s, p, m][metric == "macro_f1"]:.1f}' if (s, p, m) in PAPER_TRANSFER else '' for s, p in columns] for m in ('linear probe', 'fine-tuned')}
-    lines += [f"| *paper's FlowFM, {m}* | {' | '.join(v)} |" for m, v in paper.items() if any(v)]
+    said = {m: [f'{100*PAPER_TRANSFER[s, p, m][metric == "macro_f1"]:.1f}' if (s, p, m) in PAPER_TRANSFER else '' for s, p in columns] for m in ('linear probe', 'fine-tuned')}
+    lines += [f"| *paper's FlowFM, {m}* | {' | '.join(v)} |" for m, v in said.items() if paper and any(v)]
     return '\n'.join(lines)
 
 def plot_transfer(
     cells:dict, # As in `transfer_table`
     sets:tuple, # Columns
 ): # Matplotlib figure
-    "Macro F1 of every method in every column, ours in colour."
+    "Macro F1 of every method in every column, ours in colour; pale where a method has fewer folds than others."
     columns = [(s, p) for s in sets for p in PROTOCOLS]
     fig, axes = plt.subplots(1, len(columns), figsize=(2.1*len(columns) + 2.4, .3*len(cells) + 1.4), sharey=True, layout='constrained')
     names = list(cells)[::-1]
     for ax, c in zip(np.atleast_1d(axes), columns):
+        most = max((len(r.get(c, ())) for r in cells.values()), default=0)
         for i, m in enumerate(names):
             v = [100*o['macro_f1'] for o in cells[m].get(c, [])]
-            if v: ax.barh(i, np.mean(v), xerr=np.std(v, ddof=1) if len(v) > 1 else None, color='tab:orange' if m == 'FlowFM, fine-tuned' else 'tab:blue' if m.startswith('FlowFM') else 'lightgrey', error_kw=dict(lw=.8))
+            if v: ax.barh(i, np.mean(v), xerr=np.std(v, ddof=1) if len(v) > 1 else None, color='tab:orange' if m == 'FlowFM, fine-tuned' else 'tab:blue' if m.startswith('FlowFM') else 'lightgrey', alpha=1. if len(v) == most else .4, error_kw=dict(lw=.8))
         found = [np.mean([o['macro_f1'] for o in cells[m][c]]) for m in names if cells[m].get(c)]
         if found: ax.set_xlim(max(0, 100*min(found) - 8), min(100, 100*max(found) + 5))
         ax.set_title(f'{c[0]}\n{c[1]}', fontsize='small'), ax.set_yticks(range(len(names)), names, fontsize='small'), ax.tick_params(axis='x', labelsize='x-small')
@@ -232,7 +234,7 @@ def transfer_page(
 
 Place of FlowFM, fine-tuned, by macro F1 on the folds that both have: {places or 'not measured yet'}.
 
-![Macro F1 of every method]({'har-quick' if settings['quick'] else 'har'}.png)
+![Macro F1 of every method, pale where there are fewer folds]({'har-quick' if settings['quick'] else 'har'}.png)
 
 Macro F1, percent:
 
@@ -242,7 +244,7 @@ Accuracy, percent:
 
 {transfer_table(cells, sets, 'accuracy')}
 
-{f"Macro F1 in the first fold or seed alone, which all of them have:{chr(10)*2}{transfer_table(first, sets)}{chr(10)*2}" if uneven else ''}Mean ± standard deviation over five folds by subject, or five random fifths, each with its own seed; in brackets how many there are, where it isn't all of them, and a dash where a cell wasn't measured. tsai's networks were trained for {SLOW_STEPS} steps, the others for 20 epochs, or 5 and as many as 600 steps take. At most {settings['cap']} training windows. Encoders were pretrained for {settings['pretrain_epochs']} epochs without labels on a pool without any window of the column's set. Every probe reads the same features, and *untrained* is the same read-out of the same network before any training. All networks were trained with the same augmentation: windows shifted by up to 2 s, and turned by up to {settings['tune_turn']:g} degrees by subject and {settings['random_turn']:g} in a random split. The paper's numbers are for orientation: it pretrained on 1.39 million windows.
+{f"Macro F1 in the first fold or seed alone, which all of them have:{chr(10)*2}{transfer_table(first, sets, paper=False)}{chr(10)*2}" if uneven else ''}Mean ± standard deviation over five folds by subject, or five random fifths, each with its own seed; in brackets how many there are, where it isn't all of them, and a dash where a cell wasn't measured. tsai's networks were trained for {SLOW_STEPS} steps, the others for 20 epochs, or 5 and as many as 600 steps take. At most {settings['cap']} training windows. Encoders were pretrained for {settings['pretrain_epochs']} epochs without labels on a pool without any window of the column's set. Every probe reads the same features, and *untrained* is the same read-out of the same network before any training. All networks were trained with the same augmentation: windows shifted by up to 2 s, and turned by up to {settings['tune_turn']:g} degrees by subject and {settings['random_turn']:g} in a random split. The paper's numbers are for orientation: it pretrained on 1.39 million windows.
 
 {chr(10).join(f'![{caption}]({file}){chr(10)}{chr(10)}*{caption}.*{chr(10)}' for file, caption in figures.items())}"""
 
