@@ -185,6 +185,7 @@ def bench_text(
     for f, (_, fig) in figures.items(): write_whole(out/f, lambda p: fig.savefig(p, format='png', dpi=90))
     command = command_line('bench text', bench_text, given)
     recall = '; '.join(f"{c}: {100*used['recall']['without'][c]:.0f} to {100*used['recall']['with'][c]:.0f} %" for c in used['recall']['with'])
+    filled = f"A random forest on hand-made features, trained on the real windows and on those with {used['added']} generated ones added to {', '.join(used['rare'])}, on unseen people: macro F1 {100*used['macro_f1']['without']:.1f} without, {100*used['macro_f1']['with']:.1f} with. Recall: {recall}."
     page = f"""# Text to signal: {file.stem}
 
 > Does a generated signal do what its sentence says? Measured on people in no training with sentences.
@@ -207,7 +208,7 @@ The networks started from `{weights}` and were tuned for {epochs} epochs on {len
 
 ## Rare classes filled up
 
-A random forest on hand-made features, trained on the real windows and on those with {used['added']} generated ones added to {', '.join(used['rare']) or 'no class'}, on unseen people: macro F1 {100*used['macro_f1']['without']:.1f} without, {100*used['macro_f1']['with']:.1f} with. Recall: {recall}.
+{filled if used['rare'] else 'No activity is rare: none was filled up.'}
 
 ## Cost
 
