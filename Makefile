@@ -13,7 +13,7 @@ demo: .venv/.demo
 test: .venv/.dev
 	@$(if $(FLOWFM_DATA),,echo "FLOWFM_DATA names no folder of data sets: nbs/tutorials/04_activity_data.ipynb, 05_text_to_signal.ipynb and the tests in tests/test_real_data.py are skipped")
 	$(RUN) OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --n_workers 2 --do_print $(if $(FLOWFM_DATA),,--skip_file_re '^[_.]|04_activity_data|05_text_to_signal')
-	$(RUN) $(BIN)/python -m pytest -q --durations=5 tests
+	$(RUN) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=5 tests
 
 docs: .venv/.dev
 	$(RUN) $(BIN)/python docs/build.py $(ARGS)
