@@ -56,6 +56,7 @@ class JointModel(nn.Module):
         dropout:float=0., # Dropout in the encoder
         stem:str='ppv', # What the encoder's tokens are made of: 'ppv', which does with half of the blocks, or 'patch' (see `ViT1d`)
         readout:str='layers', # What the representation is read from: 'layers', 'mean' or 'class' (see `ViT1d`)
+        rotary:bool=False, # Rotary positions in the velocity network (see `DiT1d`)
         conditions:Optional[dict]=None, # Further conditions of the velocity network: name and length of the vector
         text_encoder:Optional[dict]=None, # What the condition 'y' is made by: `TextEncoder.config`; `None` for a model that knows no text
         custom_head:Optional[Callable]=None, # A module, or a function called with (head_nf, c_out, seq_len=1); it gets (B, head_nf, 1)
@@ -65,8 +66,8 @@ class JointModel(nn.Module):
         self.backbone = ViT1d(c_in, **{**s, 'depth': -(-s['depth']//2) if stem == 'ppv' else s['depth']}, patch_size=patch_size, mlp_ratio=mlp_ratio, dropout=dropout, stem=stem, readout=readout)
         self.c_in, self.c_out, self.head_nf = c_in, c_out, self.backbone.n_features
         conditions = {'r': self.head_nf, **(conditions or {}), **({'y': text_encoder['n_features']} if text_encoder else {})}
-        self.velocity = DiT1d(c_in, **s, patch_size=patch_size, mlp_ratio=mlp_ratio, conditions=conditions)
-        self.config = dict(c_in=c_in, patch_size=patch_size, **s, mlp_ratio=mlp_ratio, dropout=dropout, stem=stem, readout=readout, conditions=conditions, text_encoder=text_encoder)
+        self.velocity = DiT1d(c_in, **s, patch_size=patch_size, mlp_ratio=mlp_ratio, conditions=conditions, rotary=rotary)
+        self.config = dict(c_in=c_in, patch_size=patch_size, **s, mlp_ratio=mlp_ratio, dropout=dropout, stem=stem, readout=readout, rotary=rotary, conditions=conditions, text_encoder=text_encoder)
         self._text = None
         self.head = custom_head if isinstance(custom_head, nn.Module) else (custom_head or linear_head)(self.head_nf, c_out, 1)
         for name, value in dict(mean=0., std=1., in_scale=1., in_shift=0.).items(): self.register_buffer(name, torch.full((c_in,), value))

@@ -27,9 +27,10 @@ class AdaLNZeroBlock(nn.Module):
         n_heads:int, # Attention heads
         mlp_ratio:float=4., # Hidden width of the MLP over `dim`
         dropout:float=0., # Dropout of attention and MLP
+        rotary:bool=False, # Attention with rotary positions
     ):
         super().__init__()
-        self.norm1, self.attn = nn.LayerNorm(dim, elementwise_affine=False, eps=1e-6), Attention(dim, n_heads, dropout)
+        self.norm1, self.attn = nn.LayerNorm(dim, elementwise_affine=False, eps=1e-6), Attention(dim, n_heads, dropout, rotary)
         self.norm2, self.mlp = nn.LayerNorm(dim, elementwise_affine=False, eps=1e-6), Mlp(dim, int(dim*mlp_ratio), dropout)
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(dim, 6*dim))
 
@@ -82,10 +83,11 @@ class DiT1d(nn.Module):
         mlp_ratio:float=4., # Hidden width of the MLPs over `dim`
         dropout:float=0., # Dropout of attention and MLPs
         conditions:Optional[dict]=None, # Name of each condition and the length of its vector, such as {'r': 128}
+        rotary:bool=False, # Rotary positions in the attention, beside the sine-cosine ones at the input
     ):
         super().__init__()
         self.c_in, self.dim = c_in, dim
-        self.blocks = nn.ModuleList([AdaLNZeroBlock(dim, n_heads, mlp_ratio, dropout) for _ in range(depth)])
+        self.blocks = nn.ModuleList([AdaLNZeroBlock(dim, n_heads, mlp_ratio, dropout, rotary) for _ in range(depth)])
         self.final_layer, self.skip = FinalLayer(dim, patch_size*c_in), nn.Sequential(nn.SiLU(), nn.Linear(dim, c_in))
         self.apply(init_linear)
         for m in [b.adaLN_modulation[1] for b in self.blocks] + [self.final_layer.adaLN_modulation[1], self.final_layer.linear, self.skip[1]]:
