@@ -230,7 +230,7 @@ def transfer_page(
     uneven = len({len(v) for r in cells.values() for v in r.values()}) > 1
     with_few = f"""## With {LABELS} labels of each class
 
-The same folds by subject, with {LABELS} labelled windows of each class in training. Macro F1, percent:
+The same folds by subject, with {LABELS} labelled windows of each class in training; tsai's networks weren't trained on so few. Macro F1, percent:
 
 {transfer_table(cells, few)}
 
