@@ -183,6 +183,7 @@ def transfer_table(
     best = {c: max((mean[m, c] for m, r in cells.items() if 0 < len(r.get(c, ())) == full[c]), default=None) for c in columns}
     lines = ['| | ' + ' | '.join(f'{s}, {p}' for s, p in columns) + ' |', '|---|' + '---:|'*len(columns)]
     for m, r in cells.items():
+        if not any(r.get(c) for c in columns): continue
         row = []
         for c in columns:
             if not r.get(c): row.append('—'); continue
