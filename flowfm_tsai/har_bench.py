@@ -177,10 +177,10 @@ def transfer_table(
     paper:bool=True, # With the paper's numbers
 ) -> str: # Markdown
     "Mean ± standard deviation in percent over folds or seeds; the best of a column in bold, among those with as many as any. A number in brackets says how many there are, where it isn't as many as elsewhere."
-    most = max((_most(cells, c) for c in columns), default=0)
+    full = {c: n for c in columns if (n := _most(cells, c))} # columns without any cell are left out
+    columns, most = list(full), max(full.values(), default=0)
     mean = {(m, c): np.mean([v[metric] for v in r[c]]) for m, r in cells.items() for c in columns if r.get(c)}
-    full = {c: _most(cells, c) for c in columns}
-    best = {c: max((mean[m, c] for m, r in cells.items() if 0 < len(r.get(c, ())) == full[c]), default=None) for c in columns}
+    best = {c: max(mean[m, c] for m, r in cells.items() if len(r.get(c, ())) == full[c]) for c in columns}
     lines = ['| | ' + ' | '.join(f'{s}, {p}' for s, p in columns) + ' |', '|---|' + '---:|'*len(columns)]
     for m, r in cells.items():
         if not any(r.get(c) for c in columns): continue
@@ -199,7 +199,7 @@ def plot_transfer(
     sets:tuple, # Columns
 ): # Matplotlib figure
     "Macro F1 of every method in every column, ours in colour; pale where a method has fewer folds than others."
-    rows = [p for p in PROTOCOLS if any((s, p) in r for r in cells.values() for s in sets)]
+    rows = [p for p in PROTOCOLS if any(_most(cells, (s, p)) for s in sets)]
     fig, axes = plt.subplots(len(rows), len(sets), figsize=(2.6*len(sets) + 2.4, len(rows)*(.2*len(cells) + .7) + .3), sharey=True, squeeze=False, layout='constrained')
     names = list(cells)[::-1]
     for ax, c in zip(axes.T.flat, [(s, p) for s in sets for p in rows]):
@@ -222,7 +222,7 @@ def transfer_page(
 ) -> str: # Markdown
     "The result as a page of the documentation."
     ours, columns = 'FlowFM, fine-tuned', [(s, p) for s in sets for p in PROTOCOLS]
-    every, few = ([c for c in columns if (c[1] == 'five labels') == yes and any(c in r for r in cells.values())] for yes in (False, True))
+    every, few = [c for c in columns if c[1] != 'five labels'], [c for c in columns if c[1] == 'five labels']
     def place(c):
         ahead = [np.mean([v['macro_f1'] - o['macro_f1'] for v, o in zip(r[c], cells[ours][c])]) > 0 for r in cells.values() if r.get(c)] # on the folds that both have
         return f'{sum(ahead) + 1} of {len(ahead)}'
@@ -262,7 +262,7 @@ Accuracy, percent:
 
 {f"Macro F1 in the first fold or seed alone, where tsai's networks were trained too:{chr(10)*2}{transfer_table(first, every, paper=False)}{chr(10)*2}" if uneven else ''}Mean ± standard deviation over five folds by subject, or five random fifths, each with its own seed; in brackets how many there are, where it isn't all of them, and a dash where a cell wasn't measured.{'' if settings['quick'] else f" tsai's networks were trained for {SLOW_STEPS} steps, the others for 20 epochs, or 5 and as many as 600 steps take."} At most {settings['cap']} training windows. Encoders were pretrained for {settings['pretrain_epochs']} epochs without labels on a pool without any window of the column's set. Every probe reads the same features, and *untrained* is the same read-out of the same network before any training. All networks were trained with the same augmentation: windows shifted by up to 2 s, and turned by up to {settings['tune_turn']:g} degrees by subject and {settings['random_turn']:g} in a random split. The paper's numbers are for orientation: it pretrained on 1.39 million windows.
 
-{with_few if few else ''}{chr(10).join(f'![{caption}]({file}){chr(10)}{chr(10)}*{caption}.*{chr(10)}' for file, caption in figures.items())}"""
+{with_few if any(_most(cells, c) for c in few) else ''}{chr(10).join(f'![{caption}]({file}){chr(10)}{chr(10)}*{caption}.*{chr(10)}' for file, caption in figures.items())}"""
 
 def bench_har(
     data:str, # Folder with adl.npz, weda_fall.npz, selfback.npz, wisdm.npz, stress_predict.npz, spsw_watch.npz and wharf_bimanual.npz
@@ -305,8 +305,8 @@ def bench_har(
             for path, cell in old['cells'].items(): b.once(path, lambda: cell)
     command = command_line('bench har', bench_har, given)
     commands = [*(c for c in commands if c != command), command]
-    def n_folds(s, m): return min([folds, *[wisdm_folds]*(s == 'wisdm'), *[slow_folds]*(m in SLOW)])
-    asked = {b.path(m, s, p, k) for s in sets for p in PROTOCOLS for m in chosen if m not in SLOW or p != 'five labels' for k in range(n_folds(s, m))}
+    def n_folds(s, p, m): return 0 if m in SLOW and p == 'five labels' else min([folds, *[wisdm_folds]*(s == 'wisdm'), *[slow_folds]*(m in SLOW)])
+    asked = {b.path(m, s, p, k) for s in sets for p in PROTOCOLS for m in chosen for k in range(n_folds(s, p, m))}
     def cells(): return {m: f for m in METHODS if (f := {(s, p): v for s in SETS for p in PROTOCOLS if (v := b.finished(m, s, p))})}
     def publish(column):
         plt.switch_backend('agg')
@@ -329,7 +329,7 @@ def bench_har(
                 for m in chosen:
                     if b.path(m, s, p, k) not in asked: continue
                     r = b.cell(m, s, p, k, split)
-                    print(f"{s}, {p}, {k+1} of {n_folds(s, m)}, {m:32} accuracy {r['accuracy']:.3f}  macro F1 {r['macro_f1']:.3f}  {r['seconds']:.0f} s", flush=True)
+                    print(f"{s}, {p}, {k+1} of {n_folds(s, p, m)}, {m:32} accuracy {r['accuracy']:.3f}  macro F1 {r['macro_f1']:.3f}  {r['seconds']:.0f} s", flush=True)
         publish(s)
     print(f"\n{transfer_table(cells(), [(s, p) for s in sets for p in PROTOCOLS])}\n\ntable and figure are in {out}")
     return cells()

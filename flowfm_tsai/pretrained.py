@@ -90,7 +90,7 @@ def from_pretrained(
     try: config = json.loads((folder/CONFIG).read_text(encoding='utf-8'))
     except (ValueError, UnicodeDecodeError) as e: raise ValueError(f"{folder/CONFIG} isn't readable as JSON (truncated?): {e}. Save or download the checkpoint again") from e
     fmt, name, seq_len, digest, _ = (config.pop(k, None) for k in ('format', 'model', 'seq_len', 'sha256', 'version'))
-    if fmt != FORMAT and fmt not in OLDER: raise ValueError(f"{folder/CONFIG} has format {fmt}, this version of flowfm_tsai reads format {FORMAT}: {'pretrain again' if fmt in range(FORMAT) else 'update flowfm_tsai'}")
+    if fmt not in (FORMAT, *OLDER): raise ValueError(f"{folder/CONFIG} has format {fmt}, this version of flowfm_tsai reads formats {', '.join(map(str, (*OLDER, FORMAT)))}: {'pretrain again' if fmt in range(FORMAT) else 'update flowfm_tsai'}")
     if name not in ARCHS: raise ValueError(f"{folder/CONFIG} names the model {name!r}; known are {list(ARCHS)}")
     config = {**OLDER.get(fmt, {}), **config}
     wrong = set(config) ^ set(ARCHS[name](1, size='tiny', dim=8, depth=1, n_heads=1, patch_size=1).config)
