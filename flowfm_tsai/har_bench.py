@@ -122,7 +122,7 @@ class TransferBench(Workplace):
             windows = self.pool(column)
             learner = difffm_learner if name == 'DiffFM' else flowfm_learner
             return learner(get_ts_dls(windows.X, bs=s['bs'], inplace=False, weights=windows.weights), pretrained=False, size=s['size'], p=0. if 'without DGS' in name else .5,
-                           view=wearable_tfms(s['turn'], shift=60), seed=s['seed'], cbs=EMACallback())
+                           view=wearable_tfms(s['turn'], shift=60), config=dict(rotary=s['rotary']), seed=s['seed'], cbs=EMACallback())
         return self.trained(self.model_name(name, column), make, s['pretrain_epochs'], s['pretrain_lr'])[0]
 
     def mvp(self, column):
@@ -260,7 +260,7 @@ Accuracy, percent:
 
 {transfer_table(cells, every, 'accuracy')}
 
-{f"Macro F1 in the first fold or seed alone, where tsai's networks were trained too:{chr(10)*2}{transfer_table(first, every, paper=False)}{chr(10)*2}" if uneven else ''}Mean ± standard deviation over five folds by subject, or five random fifths, each with its own seed; in brackets how many there are, where it isn't all of them, and a dash where a cell wasn't measured.{'' if settings['quick'] else f" tsai's networks were trained for {SLOW_STEPS} steps, the others for 20 epochs, or 5 and as many as 600 steps take."} At most {settings['cap']} training windows. Encoders were pretrained for {settings['pretrain_epochs']} epochs without labels on a pool without any window of the column's set. Every probe reads the same features, and *untrained* is the same read-out of the same network before any training. All networks were trained with the same augmentation: windows shifted by up to 2 s, and turned by up to {settings['tune_turn']:g} degrees by subject and {settings['random_turn']:g} in a random split. The paper's numbers are for orientation: it pretrained on 1.39 million windows.
+{f"Macro F1 in the first fold or seed alone, where tsai's networks were trained too:{chr(10)*2}{transfer_table(first, every, paper=False)}{chr(10)*2}" if uneven else ''}Mean ± standard deviation over five folds by subject, or five random fifths, each with its own seed; in brackets how many there are, where it isn't all of them, and a dash where a cell wasn't measured.{'' if settings['quick'] else f" tsai's networks were trained for {SLOW_STEPS} steps, the others for 20 epochs, or 5 and as many as 600 steps take."} At most {settings['cap']} training windows. Encoders were pretrained for {settings['pretrain_epochs']} epochs without labels on a pool without any window of the column's set, with a velocity network {'with' if settings['rotary'] else 'without'} rotary positions. Every probe reads the same features, and *untrained* is the same read-out of the same network before any training. All networks were trained with the same augmentation: windows shifted by up to 2 s, and turned by up to {settings['tune_turn']:g} degrees by subject and {settings['random_turn']:g} in a random split. The paper's numbers are for orientation: it pretrained on 1.39 million windows.
 
 {with_few if any(_most(cells, c) for c in few) else ''}{chr(10).join(f'![{caption}]({file}){chr(10)}{chr(10)}*{caption}.*{chr(10)}' for file, caption in figures.items())}"""
 
@@ -279,6 +279,7 @@ def bench_har(
     mvp_epochs:int=2, # Epochs of MVP pretraining
     size:str='tiny', # Size of the networks
     turn:float=180., # Degrees by which the encoder's view is turned in pretraining
+    rotary:bool=False, # Rotary positions in the velocity network; the table was made before they became the default
     tune_turn:float=45., # The same for augmentation when training with labels, by subject
     random_turn:float=15., # The same in a random split, where the same people wear their watches the same way
     cap:int=8000, # Most training windows
@@ -294,7 +295,7 @@ def bench_har(
         if unknown := [o for o in asked if o not in have]: raise ValueError(f"{what}: unknown {', '.join(unknown)}; choose of {'; '.join(have)}")
     if quick: folds, pretrain_epochs, mvp_epochs, cap = 1, 2, 1, 500
     for n in dict.fromkeys([*sets, *(n for s in sets for n in pool_of(s))]): open_set(n, data) # before any training
-    settings = dict(size=size, pretrain_epochs=pretrain_epochs, pretrain_lr=pretrain_lr, mvp_epochs=mvp_epochs, turn=turn, tune_turn=tune_turn, random_turn=random_turn, cap=cap, bs=bs, seed=seed, quick=quick)
+    settings = dict(size=size, pretrain_epochs=pretrain_epochs, pretrain_lr=pretrain_lr, mvp_epochs=mvp_epochs, turn=turn, rotary=rotary, tune_turn=tune_turn, random_turn=random_turn, cap=cap, bs=bs, seed=seed, quick=quick)
     out, name = writable_folder(out), 'har-quick' if quick else 'har'
     b = TransferBench(data, work, settings, fresh, pool_cap=2000 if quick else None, epochs=4 if quick else None)
     commands = []

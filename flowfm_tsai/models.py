@@ -21,7 +21,7 @@ from .diffusion import *
 from .sampling import *
 
 # %% ../nbs/api/04_models.ipynb #2d0e2cb3
-CONFIGS = dict(paper=dict(stem='patch', readout='class'), plain=dict(stem='patch', readout='mean')) # networks by name: arguments of the model
+CONFIGS = dict(paper=dict(stem='patch', readout='class', rotary=False), plain=dict(stem='patch', readout='mean', rotary=False)) # networks by name: arguments of the model
 
 def model_config(
     config:Union[str, dict, None], # A name, arguments, or nothing
@@ -56,7 +56,7 @@ class JointModel(nn.Module):
         dropout:float=0., # Dropout in the encoder
         stem:str='ppv', # What the encoder's tokens are made of: 'ppv', which does with half of the blocks, or 'patch' (see `ViT1d`)
         readout:str='layers', # What the representation is read from: 'layers', 'mean' or 'class' (see `ViT1d`)
-        rotary:bool=False, # Rotary positions in the velocity network (see `DiT1d`)
+        rotary:bool=True, # Rotary positions in the velocity network (see `DiT1d`)
         conditions:Optional[dict]=None, # Further conditions of the velocity network: name and length of the vector
         text_encoder:Optional[dict]=None, # What the condition 'y' is made by: `TextEncoder.config`; `None` for a model that knows no text
         custom_head:Optional[Callable]=None, # A module, or a function called with (head_nf, c_out, seq_len=1); it gets (B, head_nf, 1)

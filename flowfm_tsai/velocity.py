@@ -83,7 +83,7 @@ class DiT1d(nn.Module):
         mlp_ratio:float=4., # Hidden width of the MLPs over `dim`
         dropout:float=0., # Dropout of attention and MLPs
         conditions:Optional[dict]=None, # Name of each condition and the length of its vector, such as {'r': 128}
-        rotary:bool=False, # Rotary positions in the attention, beside the sine-cosine ones at the input
+        rotary:bool=True, # Rotary positions in the attention, beside the sine-cosine ones at the input
     ):
         super().__init__()
         self.c_in, self.dim = c_in, dim
