@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['PHRASES', 'TEMPLATES', 'NEW_TEMPLATE', 'ASKED', 'ROWS', 'metadata', 'training_prompts', 'asked_prompts', 'fill_up',
-           'text_table', 'class_table', 'check_people', 'bench_text']
+           'text_table', 'by_activity', 'class_table', 'check_people', 'bench_text']
 
 # %% ../nbs/api/67_text_bench.ipynb #3c34c2d1
 import tempfile, time
+from collections import Counter
 from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
@@ -96,11 +97,27 @@ def text_table(
         lines.append(f"| {name} | {r['fid']:.2f} | {r['precision']:.3f} | {r['recall']:.3f} | {' | '.join(share)} |")
     return '\n'.join(lines)
 
+def by_activity(
+    asked, # (N,) activities
+    real, # (N,) what real windows of them are named
+    generated, # (N,) what generated ones are named
+) -> dict: # activity -> windows, real, generated (shares named as asked), instead (the most frequent other name of generated ones, and its share)
+    "How often each activity is named as asked, and what it is taken for."
+    found = {}
+    for c in np.unique(asked).tolist():
+        r, g = real[asked == c], generated[asked == c]
+        others = Counter(g[g != c].tolist()).most_common(1)
+        found[c] = dict(windows=len(g), real=float((r == c).mean()), generated=float((g == c).mean()), instead=[(o, n/len(g)) for o, n in others])
+    return found
+
 def class_table(
-    named:dict, # class -> accuracy on real windows, on generated ones, and how many
+    found:dict, # What `by_activity` returns
 ) -> str: # Markdown
-    "How often each activity is named as asked."
-    return '\n'.join(['| activity | windows | real | generated |', '|---|---:|---:|---:|', *(f'| {c} | {n} | {100*r:.0f} % | {100*g:.0f} % |' for c, (r, g, n) in named.items())])
+    "One line for each activity."
+    lines = ['| activity | windows | real | generated | taken for |', '|---|---:|---:|---:|---|']
+    for c, r in found.items():
+        lines.append(f"| {c} | {r['windows']} | {100*r['real']:.0f} % | {100*r['generated']:.0f} % | {', '.join(f'{o} ({100*s:.0f} %)' for o, s in r['instead'])} |")
+    return '\n'.join(lines)
 
 def check_people(
     data:HARData, # Windows with classes
@@ -153,7 +170,7 @@ def bench_text(
         print(f"{row}: FID {rows[row]['fid']:.2f}, named as asked {100*rows[row]['obeys']['as in training']:.1f} % (real windows {100*real:.1f} %)", flush=True)
     default = 'text + representation, from text'
     G = generate(default, 'as in training')
-    named = {c: (float((real_named[test.y == c] == c).mean()), float((np.array(rows[default]['named'])[test.y == c] == c).mean()), int((test.y == c).sum())) for c in np.unique(test.y)}
+    found = by_activity(test.y, real_named, np.array(rows[default]['named']))
 
     def use():
         def one(c, k):
@@ -202,9 +219,9 @@ The networks started from `{weights}` and were tuned for {epochs} epochs on {len
 
 ![Real windows above signals generated from text]({name}.png)
 
-{class_table(named)}
+{class_table(found)}
 
-*Text + representation, from text*, as in training.
+*Text + representation, from text*, as in training; in the last column the name that generated signals get most often instead.
 
 ## Rare classes filled up
 
@@ -217,7 +234,7 @@ Generating from text took {costs['text']:.3f} times as long as generating withou
 {chr(10).join(f'![{caption}]({f}){chr(10)}{chr(10)}*{caption}.*{chr(10)}' for f, (caption, _) in figures.items())}"""
     shown = [np.flatnonzero(test.y == c)[0] for c in sorted(set(test.y.tolist()), key=lambda c: -(test.y == c).sum())[:5]]
     fig = plot_signals({'real': T[shown], 'generated': G[shown]}, channels=['x', 'y', 'z'], rate=30, unit='g', titles=[t.replace(' old ', ' old\n') for t in np.array(asked_prompts(test, 'as in training'))[shown]])
-    b.publish(out, name, dict(command=command, real=real, rows={k: {a: v for a, v in r.items() if a != 'named'} for k, r in rows.items()}, activities=named, rare=used, cost=costs), fig, page)
+    b.publish(out, name, dict(command=command, real=real, rows={k: {a: v for a, v in r.items() if a != 'named'} for k, r in rows.items()}, activities=found, rare=used, cost=costs), fig, page)
     plt.close('all')
     print(f"\n{text_table(rows, real)}\n\ntables and figures are in {out}")
     return rows
