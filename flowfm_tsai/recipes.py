@@ -126,6 +126,7 @@ def tune_text(
     bs:int=64, # Batch size
     p:float=.5, # Probability of leaving a sample's representation out
     p_text:float=.1, # Probability of leaving a sample's text out
+    text_noise:float=1., # Noise on the sentences' vectors in training, in their standard deviations
     ema:float=.999, # Decay of the moving average of the weights
     seed:int=0, # Seed
 ) -> JointLearner:
@@ -133,7 +134,7 @@ def tune_text(
     d = open_data(data)
     sentences = prompts(pd.DataFrame({k: v for k, v in d.arrays().items() if v.ndim == 1}), [t.strip() for t in template.split(';')])
     print(f'{len(d)} windows, such as {sentences[0][0]!r}', flush=True)
-    learn = text2signal_learner(text_dls(d.X[:], sentences, bs=bs), weights, text_encoder, p=p, p_text=p_text, seed=seed, cbs=[EMACallback(ema)])
+    learn = text2signal_learner(text_dls(d.X[:], sentences, bs=bs), weights, text_encoder, p=p, p_text=p_text, text_noise=text_noise, seed=seed, cbs=[EMACallback(ema)])
     return _fit_and_save(learn, writable_folder(out), epochs, lr)
 
 def load_labelled(

@@ -10,6 +10,7 @@ from copy import deepcopy
 from typing import Optional, Sequence, Union
 import numpy as np
 import torch
+from torch import Tensor
 from fastcore.foundation import L
 from fastai.callback.core import Callback
 from fasttransform import Transform
@@ -50,22 +51,33 @@ def text_dls(
 
 # %% ../nbs/api/34_text2signal.ipynb #78e24011
 class TextCallback(Callback):
-    "Condition on a sentence of each window, drawn anew each time, or with probability `p` on none."
+    "Condition on a sentence of each window, drawn anew each time and blurred, or with probability `p` on none."
     order, run_valid = DGSCallback.order + .1, True
     def __init__(self,
         p:float=.1, # Probability of leaving the text of a sample out
+        noise:float=1., # Noise on the vectors in training, in standard deviations over the sentences; 0 for none
     ):
         if not 0 <= p <= 1: raise ValueError(f"p={p}: a probability is expected, between 0 and 1")
-        self.p, self.vectors = p, None
+        if not 0 <= noise < np.inf: raise ValueError(f"noise={noise}: a number of standard deviations is expected, 0 or more")
+        self.p, self.noise, self.vectors = p, noise, None
 
     def before_fit(self):
         self.pretext = next((cb for cb in self.learn.cbs if isinstance(cb, PretextCallback)), None)
         if self.pretext is None: raise RuntimeError("TextCallback needs CFMCallback or DDPMCallback beside it: see text2signal_learner")
         vocab = getattr(self.dls, 'vocab', None)
         if not vocab or not all(isinstance(t, str) for t in vocab): raise ValueError("the targets of these dataloaders aren't sentences: make them with text_dls(X, sentences)")
-        if self.vectors is None: self.vectors = getattr(self.model, 'module', self.model).text_encoder(vocab).to(self.dls.device)
+        self.vectors = getattr(self.model, 'module', self.model).text_encoder(vocab).to(self.dls.device)
+        self.mean, self.spread = self.vectors.mean(0), self.vectors.std(0, correction=0)
 
-    def before_validate(self): self.generator = make_generator(0)
+    def before_validate(self):
+        if self.vectors is None: self.before_fit() # validated before it was trained
+        self.generator = make_generator(0)
+
+    def blur(self,
+        z:Tensor, # (B, D) vectors of sentences
+    ) -> Tensor: # (B, D)
+        "Conditioning augmentation that keeps mean and spread of each dimension."
+        return self.mean + (z - self.mean + self.noise*self.spread*torch.randn_like(z))/(1 + self.noise**2)**.5
 
     def before_batch(self):
         if hasattr(self, 'gather_preds'): return
@@ -73,8 +85,9 @@ class TextCallback(Callback):
         which = (torch.rand(len(y), generator=gen)*(y >= 0).sum(1)).long()
         kept = torch.rand(len(y), generator=gen) >= self.p
         numbers = y.gather(1, which[:, None])[:, 0].to(self.vectors.device)
-        z = self.vectors[numbers]*kept[:, None].to(self.vectors)
-        self.learn.xb = (*self.xb, *[None]*(4-len(self.xb)), {'y': z})
+        z = self.vectors[numbers]
+        if self.training and self.noise: z = self.blur(z)
+        self.learn.xb = (*self.xb, *[None]*(4-len(self.xb)), {'y': z*kept[:, None].to(z)})
 
     def after_validate(self): self.generator = None
 
@@ -103,6 +116,7 @@ def text2signal_learner(
     text_encoder:Union[str, TextEncoder, None]=None, # A `TextEncoder`, or what `find_text_model` takes; that of the weights by default, otherwise 'minilm'
     p:float=.5, # DGS: probability of switching a sample's representation off; 1 to train on text alone
     p_text:float=.1, # Probability of leaving a sample's text out
+    text_noise:float=1., # Noise on the sentences' vectors in training, in their standard deviations; see `TextCallback`
     cbs=None, # Further callbacks, such as `EMACallback()`
     config:Union[str, dict, None]=None, # From scratch: networks by name, or arguments of the model
     **kwargs, # Further arguments of `flowfm_learner` or `difffm_learner`
@@ -115,7 +129,7 @@ def text2signal_learner(
     if source is not None: source = add_text(source, text_encoder)
     else: config = {**model_config(config), 'text_encoder': text_encoder.config}
     make = LEARNERS[type(source).__name__ if source else 'FlowFM']
-    learn = make(dls, stage='pretrain', pretrained=source, p=p, cbs=[TextCallback(p_text), *L(cbs)], config=config, **kwargs)
+    learn = make(dls, stage='pretrain', pretrained=source, p=p, cbs=[TextCallback(p_text, text_noise), *L(cbs)], config=config, **kwargs)
     learn.model.text_encoder = text_encoder
     if source is not None: learn.freeze() # the encoder
     return learn

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PHRASES', 'TEMPLATES', 'NEW_TEMPLATE', 'ASKED', 'ROWS', 'metadata', 'training_prompts', 'asked_prompts', 'fill_up',
-           'text_table', 'by_activity', 'class_table', 'check_people', 'bench_text']
+           'text_table', 'by_activity', 'class_table', 'filled_up', 'check_people', 'bench_text']
 
 # %% ../nbs/api/67_text_bench.ipynb #3c34c2d1
 import tempfile, time
@@ -119,6 +119,16 @@ def class_table(
         lines.append(f"| {c} | {r['windows']} | {100*r['real']:.0f} % | {100*r['generated']:.0f} % | {', '.join(f'{o} ({100*s:.0f} %)' for o, s in r['instead'])} |")
     return '\n'.join(lines)
 
+def filled_up(
+    used:dict, # rare, added, and runs: for each of them without and with generated windows macro_f1, and recall of the rare classes
+) -> str: # A paragraph
+    "What generated windows did for rare classes."
+    if not used['rare']: return 'No activity is rare: none was filled up.'
+    f1 = {k: mean_sd([100*r[k]['macro_f1'] for r in used['runs']], 1) for k in ('without', 'with')}
+    recall = {c: [np.mean([100*r[k]['recall'][c] for r in used['runs']]) for k in ('without', 'with')] for c in used['runs'][0]['with']['recall']}
+    return (f"A random forest on hand-made features, trained on the real windows and on those with {used['added']} generated ones added to {', '.join(used['rare'])}, on unseen people: macro F1 {f1['without']} without, {f1['with']} with "
+            f"({len(used['runs'])} rounds, each with its own sentences, signals and trees). Recall: {'; '.join(f'{c}: {a:.0f} to {b:.0f} %' for c, (a, b) in recall.items())}.")
+
 def check_people(
     data:HARData, # Windows with classes
 ):
@@ -136,6 +146,7 @@ def bench_text(
     lr:float=1e-3, # Highest learning rate
     bs:int=64, # Batch size
     p_text:float=.1, # Probability of leaving a sample's text out
+    text_noise:float=1., # Noise on the sentences' vectors in training, in their standard deviations
     features_epochs:int=30, # Epochs of the classifier whose features are compared
     sentences:int=10_000, # How many sentences to time the text encoder with
     seed:int=0, # Seed
@@ -143,11 +154,11 @@ def bench_text(
 ) -> dict: # Rows of the table
     "Tune a generator to follow sentences, and see whether it does."
     given, file = dict(locals()), Path(data)
-    b = Bench(data, work, dict(weights=weights, text_encoder=text_encoder, steps=steps, lr=lr, bs=bs, p_text=p_text, sentences=sentences, seed=seed), features_epochs, fresh, check_people)
+    b = Bench(data, work, dict(weights=weights, text_encoder=text_encoder, steps=steps, lr=lr, bs=bs, p_text=p_text, text_noise=text_noise, sentences=sentences, seed=seed), features_epochs, fresh, check_people)
     train, test, out = b.data[b.train], b.data[b.judged], writable_folder(out)
     X, T = (np.ascontiguousarray(v.X, np.float32) for v in (train, test))
     enc = TextEncoder(text_encoder)
-    def make(p): return text2signal_learner(text_dls(X, training_prompts(train), bs=bs), weights, enc, p=p, p_text=p_text, seed=seed, cbs=[EMACallback()])
+    def make(p): return text2signal_learner(text_dls(X, training_prompts(train), bs=bs), weights, enc, p=p, p_text=p_text, text_noise=text_noise, seed=seed, cbs=[EMACallback()])
     epochs = -(-steps//-(-len(X)//bs))
     models = {k: b.trained(k, lambda: make(p), epochs, lr)[0] for k, p in (('text', 1.), ('both', .5))}
     features, judge = b.classifier(), MiniRocketRidge(5000, seed).fit(X, train.y)
@@ -173,12 +184,16 @@ def bench_text(
     found = by_activity(test.y, real_named, np.array(rows[default]['named']))
 
     def use():
-        def one(c, k):
-            i = np.flatnonzero(train.y == c)
-            return models['both'].generate(text=[asked_prompts(train[[j]], 'as in training')[0] for j in rng.choice(i, k)], seed=seed, progress=False).numpy()
-        X2, y2, rare = fill_up(X, train.y, one)
-        pred = {k: random_forest(seed=seed).fit(window_features(a), l).predict(window_features(T)) for k, a, l in (('without', X, train.y), ('with', X2, y2))}
-        return dict(rare=rare, added=len(X2)-len(X), macro_f1={k: scores(test.y, v)['macro_f1'] for k, v in pred.items()}, recall={k: {c: float((v[test.y == c] == c).mean()) for c in rare if (test.y == c).any()} for k, v in pred.items()})
+        runs, rare, added = [], [], 0
+        for s in range(seed, seed + 5): # sentences, signals and trees drawn anew
+            rng = np.random.default_rng(s)
+            def one(c, k): return models['both'].generate(text=asked_prompts(train[rng.choice(np.flatnonzero(train.y == c), k)], 'as in training'), seed=s, progress=False).numpy()
+            X2, y2, rare = fill_up(X, train.y, one)
+            if not rare: break
+            added, F = len(X2)-len(X), window_features(X2)
+            pred = {k: random_forest(seed=s).fit(F[:n], y2[:n]).predict(window_features(T)) for k, n in (('without', len(X)), ('with', len(X2)))}
+            runs.append({k: dict(macro_f1=scores(test.y, v)['macro_f1'], recall={c: float((v[test.y == c] == c).mean()) for c in rare if (test.y == c).any()}) for k, v in pred.items()})
+        return dict(rare=rare, added=added, runs=runs)
     used = b.once('rare', use)
 
     def cost():
@@ -201,8 +216,7 @@ def bench_text(
                f'{name}_subject.png': ('The same by subject', plot_tsne(Z, test.pid, joint=True))}
     for f, (_, fig) in figures.items(): write_whole(out/f, lambda p: fig.savefig(p, format='png', dpi=90))
     command = command_line('bench text', bench_text, given)
-    recall = '; '.join(f"{c}: {100*used['recall']['without'][c]:.0f} to {100*used['recall']['with'][c]:.0f} %" for c in used['recall']['with'])
-    filled = f"A random forest on hand-made features, trained on the real windows and on those with {used['added']} generated ones added to {', '.join(used['rare'])}, on unseen people: macro F1 {100*used['macro_f1']['without']:.1f} without, {100*used['macro_f1']['with']:.1f} with. Recall: {recall}."
+    filled = filled_up(used)
     page = f"""# Text to signal: {file.stem}
 
 > Does a generated signal do what its sentence says? Measured on people in no training with sentences.
@@ -225,7 +239,7 @@ The networks started from `{weights}` and were tuned for {epochs} epochs on {len
 
 ## Rare classes filled up
 
-{filled if used['rare'] else 'No activity is rare: none was filled up.'}
+{filled}
 
 ## Cost
 
