@@ -7,7 +7,7 @@ __all__ = ['PHRASES', 'TEMPLATES', 'NEW_TEMPLATE', 'ASKED', 'ROWS', 'metadata', 
            'text_table', 'by_activity', 'class_table', 'filled_up', 'check_people', 'bench_text']
 
 # %% ../nbs/api/67_text_bench.ipynb #3c34c2d1
-import tempfile, time
+import tempfile, textwrap, time
 from collections import Counter
 from pathlib import Path
 import matplotlib.pyplot as plt
@@ -210,14 +210,14 @@ def bench_text(
     costs = b.once('cost', cost)
 
     plt.switch_backend('agg')
-    name = f'text_{file.stem}'
+    name = f'text_{file.stem}' + ('' if text_encoder == 'minilm' else f'_{Path(text_encoder).stem}')
     Z = {k: features.features(v)[0] for k, v in (('real', T), ('generated', G))}
     figures = {f'{name}_activity.png': ('Windows of unseen people, and signals generated from their sentences, by activity', plot_tsne(Z, test.y, joint=True)),
                f'{name}_subject.png': ('The same by subject', plot_tsne(Z, test.pid, joint=True))}
     for f, (_, fig) in figures.items(): write_whole(out/f, lambda p: fig.savefig(p, format='png', dpi=90))
     command = command_line('bench text', bench_text, given)
     filled = filled_up(used)
-    page = f"""# Text to signal: {file.stem}
+    page = f"""# Text to signal: {file.stem}{'' if text_encoder == 'minilm' else f', {text_encoder}'}
 
 > Does a generated signal do what its sentence says? Measured on people in no training with sentences.
 
@@ -247,7 +247,7 @@ Generating from text took {costs['text']:.3f} times as long as generating withou
 
 {chr(10).join(f'![{caption}]({f}){chr(10)}{chr(10)}*{caption}.*{chr(10)}' for f, (caption, _) in figures.items())}"""
     shown = [np.flatnonzero(test.y == c)[0] for c in sorted(set(test.y.tolist()), key=lambda c: -(test.y == c).sum())[:5]]
-    fig = plot_signals({'real': T[shown], 'generated': G[shown]}, channels=['x', 'y', 'z'], rate=30, unit='g', titles=[t.replace(' old ', ' old\n') for t in np.array(asked_prompts(test, 'as in training'))[shown]])
+    fig = plot_signals({'real': T[shown], 'generated': G[shown]}, channels=['x', 'y', 'z'], rate=30, unit='g', titles=[textwrap.fill(t, 26) for t in np.array(asked_prompts(test, 'as in training'))[shown]])
     b.publish(out, name, dict(command=command, real=real, rows={k: {a: v for a, v in r.items() if a != 'named'} for k, r in rows.items()}, activities=found, rare=used, cost=costs), fig, page)
     plt.close('all')
     print(f"\n{text_table(rows, real)}\n\ntables and figures are in {out}")
