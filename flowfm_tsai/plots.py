@@ -6,6 +6,7 @@
 __all__ = ['plot_signals', 'plot_confusion', 'plot_tsne']
 
 # %% ../nbs/api/41_plots.ipynb #74fbda04
+import textwrap
 from typing import Optional
 import numpy as np
 import matplotlib.pyplot as plt
@@ -20,7 +21,7 @@ def plot_signals(
     channels:Optional[list]=None, # Names of the channels
     rate:Optional[float]=None, # Samples a second; without it the axis counts steps
     unit:str='', # Unit of the values
-    titles:Optional[list]=None, # Title of each column
+    titles:Optional[list]=None, # Title of each column; long ones are wrapped
     figsize:Optional[tuple]=None, # Width and height in inches
 ): # Matplotlib figure
     "One row of signals for each group, all on the same scale."
@@ -33,7 +34,8 @@ def plot_signals(
         for ax, signal in zip(row, signals):
             lines = ax.plot(np.arange(signal.shape[-1]) / (rate or 1), signal.T, lw=.8)
             ax.grid(alpha=.3), ax.margins(x=0)
-    for ax, title in zip(axes[0], titles or []): ax.set_title(title, fontsize='medium')
+    width = max(1, int(26*fig.get_figwidth()/(3*cols))) # letters that fit above a column
+    for ax, title in zip(axes[0], titles or []): ax.set_title('\n'.join(textwrap.fill(line, width) for line in str(title).split('\n')), fontsize='medium')
     for ax in axes[-1]: ax.set_xlabel('seconds' if rate else 'steps')
     if channels: fig.legend(lines, channels, loc='outside lower center', ncols=len(channels), frameon=False)
     return fig

@@ -7,7 +7,7 @@ __all__ = ['PHRASES', 'TEMPLATES', 'NEW_TEMPLATE', 'ASKED', 'ROWS', 'metadata', 
            'text_table', 'by_activity', 'class_table', 'filled_up', 'check_people', 'bench_text']
 
 # %% ../nbs/api/67_text_bench.ipynb #3c34c2d1
-import tempfile, textwrap, time
+import tempfile, time
 from collections import Counter
 from pathlib import Path
 import matplotlib.pyplot as plt
@@ -75,11 +75,11 @@ ROWS = { # name -> network, guidance scale, and whether a window of the activity
     'text + representation, from text, guidance 2': ('both', 2., False), 'text + representation, from text and a window': ('both', 1., True)}
 
 def fill_up(
-    X, # (N, C, L) training windows
+    X, # (N, ...) training windows, or their features
     y, # (N,) their classes
-    generate, # (class, n) -> (n, C, L)
+    generate, # (class, n) -> (n, ...)
     least:int=60, # Windows that each class should have
-) -> tuple: # Windows and classes with generated ones added, and the classes that got some
+) -> tuple: # X and y with generated ones added, and the classes that got some
     "Add generated windows to rare classes."
     V, n = np.unique(y, return_counts=True)
     rare = {c: least-k for c, k in zip(V, n) if k < least}
@@ -184,14 +184,14 @@ def bench_text(
     found = by_activity(test.y, real_named, np.array(rows[default]['named']))
 
     def use():
-        runs, rare, added = [], [], 0
+        F, F_test, runs, rare, added = window_features(X), window_features(T), [], [], 0
         for s in range(seed, seed + 5): # sentences, signals and trees drawn anew
             rng = np.random.default_rng(s)
-            def one(c, k): return models['both'].generate(text=asked_prompts(train[rng.choice(np.flatnonzero(train.y == c), k)], 'as in training'), seed=s, progress=False).numpy()
-            X2, y2, rare = fill_up(X, train.y, one)
+            def one(c, k): return window_features(models['both'].generate(text=asked_prompts(train[rng.choice(np.flatnonzero(train.y == c), k)], 'as in training'), seed=s, progress=False).numpy())
+            F2, y2, rare = fill_up(F, train.y, one)
             if not rare: break
-            added, F = len(X2)-len(X), window_features(X2)
-            pred = {k: random_forest(seed=s).fit(F[:n], y2[:n]).predict(window_features(T)) for k, n in (('without', len(X)), ('with', len(X2)))}
+            added = len(F2)-len(F)
+            pred = {k: random_forest(seed=s).fit(f, y).predict(F_test) for k, f, y in (('without', F, train.y), ('with', F2, y2))}
             runs.append({k: dict(macro_f1=scores(test.y, v)['macro_f1'], recall={c: float((v[test.y == c] == c).mean()) for c in rare if (test.y == c).any()}) for k, v in pred.items()})
         return dict(rare=rare, added=added, runs=runs)
     used = b.once('rare', use)
@@ -210,14 +210,14 @@ def bench_text(
     costs = b.once('cost', cost)
 
     plt.switch_backend('agg')
-    name = f'text_{file.stem}' + ('' if text_encoder == 'minilm' else f'_{Path(text_encoder).stem}')
+    about = [file.stem, *([] if text_encoder == 'minilm' else [Path(text_encoder).stem])]
+    name = '_'.join(['text', *about])
     Z = {k: features.features(v)[0] for k, v in (('real', T), ('generated', G))}
     figures = {f'{name}_activity.png': ('Windows of unseen people, and signals generated from their sentences, by activity', plot_tsne(Z, test.y, joint=True)),
                f'{name}_subject.png': ('The same by subject', plot_tsne(Z, test.pid, joint=True))}
     for f, (_, fig) in figures.items(): write_whole(out/f, lambda p: fig.savefig(p, format='png', dpi=90))
     command = command_line('bench text', bench_text, given)
-    filled = filled_up(used)
-    page = f"""# Text to signal: {file.stem}{'' if text_encoder == 'minilm' else f', {text_encoder}'}
+    page = f"""# Text to signal: {', '.join(about)}
 
 > Does a generated signal do what its sentence says? Measured on people in no training with sentences.
 
@@ -239,7 +239,7 @@ The networks started from `{weights}` and were tuned for {epochs} epochs on {len
 
 ## Rare classes filled up
 
-{filled}
+{filled_up(used)}
 
 ## Cost
 
@@ -247,7 +247,7 @@ Generating from text took {costs['text']:.3f} times as long as generating withou
 
 {chr(10).join(f'![{caption}]({f}){chr(10)}{chr(10)}*{caption}.*{chr(10)}' for f, (caption, _) in figures.items())}"""
     shown = [np.flatnonzero(test.y == c)[0] for c in sorted(set(test.y.tolist()), key=lambda c: -(test.y == c).sum())[:5]]
-    fig = plot_signals({'real': T[shown], 'generated': G[shown]}, channels=['x', 'y', 'z'], rate=30, unit='g', titles=[textwrap.fill(t, 26) for t in np.array(asked_prompts(test, 'as in training'))[shown]])
+    fig = plot_signals({'real': T[shown], 'generated': G[shown]}, channels=['x', 'y', 'z'], rate=30, unit='g', titles=asked_prompts(test[shown], 'as in training'))
     b.publish(out, name, dict(command=command, real=real, rows={k: {a: v for a, v in r.items() if a != 'named'} for k, r in rows.items()}, activities=found, rare=used, cost=costs), fig, page)
     plt.close('all')
     print(f"\n{text_table(rows, real)}\n\ntables and figures are in {out}")
