@@ -74,7 +74,7 @@ def write_readme():
 def main(args):
     os.chdir(root) # where nbdev looks for settings.ini
     if args.readme: return write_readme()
-    found = {o: [p for p in sorted((nbs/o.lower()).glob('*.ipynb')) if p.name[0] not in '._'] for o in ('Tutorials', 'Explanations', 'API')}
+    found = {o: [p for p in sorted((nbs/o.lower()).rglob('*.ipynb')) if p.name[0] not in '._'] for o in ('Tutorials', 'How-to', 'Explanations', 'API')}
     found['Results'] = sorted((docs/'results').glob('*.md'))
     home = next((o for o in (nbs/'index.ipynb', root/'README.md') if o.exists()), None)
     sources = {o: page_of(o) for o in sum(found.values(), [])} | ({home: Path('index.md')} if home else {})

@@ -8,17 +8,17 @@ from .callbacks import *
 from .pretrained import *
 from .learner import *
 from .classifiers import *
-from .distillation import *
+from .pretext.distillation import *
 from .text import TextEncoder, prompts
 from .text2signal import *
 from .metrics import *
 from .plots import *
-from .windowing import windows
-from .storage import *
-from .splits import *
+from .wearables.windowing import windows
+from .data.storage import *
+from .data.splits import *
 from .transfer import *
-from .augment import *
-from .har import watch_windows, WATCH_CHANNELS, WATCH_CLASSES
-from . import har # har.load, har.pool
+from .data.augment import *
+from .wearables.har import watch_windows, WATCH_CHANNELS, WATCH_CLASSES
+from .wearables import har # har.load, har.pool
 
 register()

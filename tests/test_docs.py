@@ -10,7 +10,7 @@ def test_site():
     assert r.returncode == 0, (r.stdout + r.stderr)[-3000:]
     site = ROOT/'docs/_site'
     pages = {p.relative_to(site).as_posix(): p.read_text(encoding='utf-8') for p in site.rglob('*.html')}
-    notebooks = [*(ROOT/'nbs').glob('*/*.ipynb'), ROOT/'nbs/index.ipynb']
+    notebooks = [*(ROOT/'nbs').rglob('*.ipynb'), ROOT/'nbs/index.ipynb']
     assert len(pages) >= len(notebooks)
     learner = pages['api/learner.html']
     assert 'flowfm_learner' in learner

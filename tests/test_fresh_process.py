@@ -127,7 +127,7 @@ def test_windows_on_disk_leave_memory_alone(fresh):
     code = """
 import numpy as np, psutil
 from tsai.data.core import get_ts_dls
-from flowfm_tsai.storage import open_windows
+from flowfm_tsai.data.storage import open_windows
 from flowfm_tsai.learner import set_epoch_order
 np.lib.format.open_memmap('X.npy', 'w+', np.float32, (300_000, 3, 300)).flush() # a hole, which takes no room on disk
 resident = lambda: psutil.Process().memory_info().rss/2**20

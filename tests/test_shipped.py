@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 from tsai.data.core import get_ts_dls, TSClassification
 from flowfm_tsai.all import *
-from flowfm_tsai.baselines import forest, minirocket
+from flowfm_tsai.bench.baselines import forest, minirocket
 
 root = Path(__file__).parent.parent
 
