@@ -16,7 +16,7 @@ readme = here/'README.md'
 setup(name=cfg['lib_name'], version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'],
       author=cfg['author'], url=cfg['git_url'], license='Apache-2.0',
       long_description=readme.read_text(encoding='utf-8') if readme.exists() else cfg['description'],
-      long_description_content_type='text/markdown', packages=find_packages(include=['flowfm_tsai*']), package_data={cfg['lib_name']: ['weights/*/*']},
+      long_description_content_type='text/markdown', packages=find_packages(include=['flowfm_tsai*']), package_data={cfg['lib_name']: ['weights/*/*', 'bench/pages/*']},
       python_requires=f">={cfg['min_python']},<3.13", install_requires=requirements('requirements'),
       extras_require=extras, entry_points=dict(console_scripts=requirements('console_scripts'),
       nbdev=[f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]), zip_safe=False,

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FORMAT', 'WEIGHTS', 'CONFIG', 'OLDER', 'SHIPPED', 'WRIST', 'fold_units', 'unfold_units', 'sha256', 'shipped',
-           'find_checkpoint', 'from_pretrained']
+           'has_checkpoint', 'find_checkpoint', 'weights_sha256', 'from_pretrained']
 
 # %% ../nbs/api/11_pretrained.ipynb #fc57e8e1
 import hashlib, json
@@ -66,6 +66,12 @@ def shipped() -> list: # Names that `from_pretrained` and `pretrained=` take
     "Weights that come with the package."
     return sorted(p.parent.name for p in SHIPPED.glob(f'*/{CONFIG}'))
 
+def has_checkpoint(
+    folder:Union[str, Path], # A folder
+) -> bool:
+    "Whether a finished checkpoint is there."
+    return (Path(folder)/CONFIG).is_file()
+
 def find_checkpoint(
     source:Union[str, Path], # Folder, name of shipped weights such as 'wrist-tiny', or Hub id such as 'user/name'
 ) -> Path: # Folder that holds the two files
@@ -80,6 +86,12 @@ def find_checkpoint(
     missing = [f for f in (CONFIG, WEIGHTS) if not (folder/f).is_file()]
     if missing: raise FileNotFoundError(f"no checkpoint in {str(folder)!r}: {' and '.join(missing)} missing. Expected a folder written by learn.save_pretrained(folder), a Hub id, or one of {', '.join(shipped())}")
     return folder
+
+def weights_sha256(
+    source:Union[str, Path], # As for `from_pretrained`
+) -> str: # 64 hexadecimal digits
+    "Checksum of a checkpoint's weights, to tell whether two runs started from the same ones."
+    return sha256(find_checkpoint(source)/WEIGHTS)
 
 def from_pretrained(
     source:Union[str, Path], # Folder written by `save_pretrained`, name of shipped weights, or the id of a Hugging Face Hub repository
