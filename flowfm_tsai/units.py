@@ -108,21 +108,22 @@ def _lost(intake, x, seen, which):
         if not torch.equal(intake(other).nan_to_num(), seen.nan_to_num()): return True
     return False
 
-# %% ../nbs/api/07_units.ipynb #4e1fe525
+# %% ../nbs/api/07_units.ipynb #00b11757
 @patch
 def raw(self:Intake,
-    n:int=256, # How many
+    dl=None, # Which dataloader; that of training by default
+    n:Optional[int]=None, # How many windows, evenly chosen; all by default
 ) -> Tensor: # (n, C, L) as they were given to the dataloaders
-    "Some raw windows of the training split, evenly chosen."
-    tl = self.dataset.tls[0]
-    idxs = torch.linspace(0, len(tl)-1, min(n, len(tl))).long().tolist()
+    "Raw windows of a split, before anything was done to them."
+    tl = (self.dls.train if dl is None else dl).dataset.tls[0]
+    idxs = torch.linspace(0, len(tl)-1, min(n or len(tl), len(tl))).long().tolist()
     return plain(tl.items[np.asarray(tl._splits)[idxs] if isinstance(tl, NoTfmLists) else idxs]).float()
 
-# %% ../nbs/api/07_units.ipynb #8ef7e54a
+# %% ../nbs/api/07_units.ipynb #b38fd80f
 @patch
 def affine(self:Intake) -> Optional[tuple]: # Raw channel of each (-1: derived), scale, shift, (C'',) each; `None`: no way back
     "What happens to raw windows as `scale * raw[channel] + shift`, if it is that."
-    x, mean, std = _probe(self.raw())
+    x, mean, std = _probe(self.raw(n=256))
     seen, kept = self(x), x[..., self.dataset.sel_steps]
     if kept.shape[-1] != seen.shape[-1]: return None
     which, scale, shift = _lines(kept, seen, mean, std)
@@ -195,11 +196,11 @@ def _same(x, said, seen):
     except Exception: return False # arguments that aren't attributes, or can't be given back
     return again.shape == seen.shape and torch.allclose(again, seen.cpu(), rtol=1e-4, equal_nan=True)
 
-# %% ../nbs/api/07_units.ipynb #fdca96a0
+# %% ../nbs/api/07_units.ipynb #0a325188
 @patch
 def record(self:Intake) -> dict: # shape (C, L) of a raw window; channels, steps, items, batch; `unnamed`: what can't be written
     "What happens to raw windows, as JSON can hold it, checked by doing it again."
-    ds, x = self.dataset, _probe(self.raw())[0]
+    ds, x = self.dataset, _probe(self.raw(n=256))[0]
     tfms = ds.tls[0].tfms.fs if hasattr(ds.tls[0].tfms, 'fs') else []
     batch = self.dls.train.after_batch.fs
     said = dict(shape=list(x.shape[1:]), channels=_selection(ds.sel_vars, x.shape[1]), steps=_steps(ds.sel_steps))

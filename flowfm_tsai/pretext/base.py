@@ -65,7 +65,7 @@ class TaskMetric(Metric):
     @property
     def name(self): return self.task
 
-# %% ../../nbs/api/pretext/00_base.ipynb #14cacbdd
+# %% ../../nbs/api/pretext/00_base.ipynb #97a1b170
 class PretextCallback(Callback):
     "Base of pretext tasks: `prepare`, `predict` and `loss` make one."
     order, run_valid = 9, True
@@ -76,7 +76,7 @@ class PretextCallback(Callback):
         view=None, # Random batch transforms, such as `wearable_tfms()`: what they make of a window is what the encoder sees in training
         valid_seed:int=0, # Seed of what is drawn in validation
     ):
-        self.weight, self.valid_seed, self.generator = weight, valid_seed, None
+        self.weight, self.valid_seed, self.generator, self.created = weight, valid_seed, None, False
         self.view = Pipeline(L(view)) if view else None
 
     def prepare(self, b): pass
@@ -107,10 +107,10 @@ def pretrain_splitter(
     "Parameter groups of pretraining: the encoder; all that generates or belongs to a task."
     return [params(model.backbone), params(model.velocity) + params(model.projectors)]
 
-# %% ../../nbs/api/pretext/00_base.ipynb #7978814f
+# %% ../../nbs/api/pretext/00_base.ipynb #1ef8524b
 @patch
 def after_create(self:PretextCallback):
-    model = self.learn.model
+    model, self.created = self.learn.model, True
     if not isinstance(model, self.arch):
         raise TypeError(f"{type(self).__name__} trains a {self.arch.__name__}, got {type(model).__name__}")
     if sum(t.task == self.task for t in self.tasks) > 1:
@@ -123,14 +123,15 @@ def after_create(self:PretextCallback):
     if not model.units.fitted: model.units.fit(self.dls, model.config['patch_size'])
     if len(self.tasks) > 1: self.learn.metrics = self.learn.metrics + TaskMetric(self.task)
 
-# %% ../../nbs/api/pretext/00_base.ipynb #65845719
+# %% ../../nbs/api/pretext/00_base.ipynb #ba34b18b
 @patch
 def before_fit(self:PretextCallback):
     if len(self.tasks) > 1: self.learn.recorder.train_metrics = True # in this order: the recorder makes its table after us
     if not fitting(self.learn): return
     known = {id(p) for group in self.opt.param_lists for p in group}
     own = [self.net.projectors[self.task]] if self.task in self.net.projectors else []
-    if all(id(p) in known for m in (*(getattr(self.net, k) for k in self.trains), *own) for p in m.parameters()): return
+    complete = all(id(p) in known for m in (*(getattr(self.net, k) for k in self.trains), *own) for p in m.parameters())
+    if self.created and complete: return
     what = 'the velocity network' if 'velocity' in self.trains else f"what {type(self).__name__} trains"
     raise RuntimeError(f"the optimiser doesn't have {what}: pass {type(self).__name__} when the learner is made, "
                        f"as in ts_learner(dls, {self.arch.__name__}, cbs=[{type(self).__name__}(), ...])")
