@@ -4,8 +4,12 @@ from .models import *
 from .paths import *
 from .diffusion import *
 from .sampling import *
+from .units import *
+from .pretext.base import *
+from .pretext.flow import *
 from .callbacks import *
 from .pretrained import *
+from .joint import *
 from .learner import *
 from .classifiers import *
 from .pretext.distillation import *

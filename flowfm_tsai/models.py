@@ -7,6 +7,7 @@ __all__ = ['MODELS', 'HEADS', 'ENCODERS', 'CONFIGS', 'model_config', 'FeatureNor
            'DiffFM', 'Predictions', 'register']
 
 # %% ../nbs/api/08_models.ipynb #7d0f26b5
+import inspect
 from functools import partial
 from typing import Callable, NamedTuple, Optional, Union
 import numpy as np
@@ -92,6 +93,7 @@ class JointModel(Part, nn.Module):
         sampler:Union[str, dict, Part]='ode', # The way back: a part of `SAMPLERS`
         custom_head:Optional[Callable]=None, # A module, or a function of (head_nf, c_out, seq_len=1); it gets (B, head_nf, 1)
     ):
+        given = {k: v for k, v in locals().items() if k in inspect.signature(JointModel.__init__).parameters and k != 'self'}
         super().__init__()
         s = network_size(size, dim, depth, n_heads)
         self.c_in, self.c_out, self.inputs = c_in, c_out, dict(inputs or {})
@@ -108,7 +110,7 @@ class JointModel(Part, nn.Module):
         if not self.sampler.fits(self.path): raise ValueError(f"sampler={self.sampler} can't follow the path {self.path}")
         self.register_buffer('trained_len', torch.tensor(0)) # window length that the velocity network was trained on; 0: never
         self.nfe = 0 # evaluations of the velocity network per sample, in the last `generate`
-        self.args.update(s, conditions=conditions, inputs=self.inputs)
+        self.args.update({**given, **s}, conditions=conditions, inputs=self.inputs) # a subclass may pass them on unnamed
 
 # %% ../nbs/api/08_models.ipynb #a3c96e18
 @patch(as_prop=True)

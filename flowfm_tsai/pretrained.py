@@ -154,19 +154,24 @@ def _read_config(file):
     while d['format'] != FORMAT: d = _UPGRADES[d['format']](d)
     return d
 
-# %% ../nbs/api/11_pretrained.ipynb #8a19a8f1
+# %% ../nbs/api/11_pretrained.ipynb #23f57f7c
+def _arguments(cls):
+    "Names in a model's config: its own arguments, and those that every model has."
+    own = {k for k, p in inspect.signature(cls).parameters.items() if p.kind != p.VAR_KEYWORD}
+    return (own | set(inspect.signature(JointModel).parameters)) - {'size', 'c_out', 'custom_head'}
+
+# %% ../nbs/api/11_pretrained.ipynb #2a94f436
 def _build(d, file):
     "The model that a page describes, without its weights."
     try: cls = MODELS.find(d['model'])
     except ValueError as e: raise ValueError(f"{file} names the model {d['model']!r}; known are {list(MODELS)}. {e}") from e
-    known = set(inspect.signature(cls).parameters) - {'size', 'c_out', 'custom_head'}
-    if wrong := set(d['config']) ^ known: raise ValueError(f"{file}: missing or unknown {sorted(wrong)}. Was it edited?")
+    if wrong := set(d['config']) ^ _arguments(cls): raise ValueError(f"{file}: missing or unknown {sorted(wrong)}. Was it edited?")
     head = dict(d.get('head') or {})
     c_out, name = head.pop('c_out', 1), head.pop('name', 'linear')
     custom = None if name == 'linear' else partial(HEADS.find(name), **head)
     return cls(**d['config'], c_out=c_out, custom_head=custom)
 
-# %% ../nbs/api/11_pretrained.ipynb #315712e2
+# %% ../nbs/api/11_pretrained.ipynb #4c6938c3
 def _read_weights(folder, d, model):
     "The tensors of a checkpoint, checked against the model that is to have them."
     file = folder/WEIGHTS
@@ -183,7 +188,7 @@ def _read_weights(folder, d, model):
         raise ValueError(f"{file} doesn't belong to its {CONFIG}: {len(wrong)} weights missing, unknown or of another shape, such as {wrong[:3]}")
     return tensors
 
-# %% ../nbs/api/11_pretrained.ipynb #3d137aa9
+# %% ../nbs/api/11_pretrained.ipynb #e66710f3
 def from_pretrained(
     source:Union[str, Path], # Folder written by `save_pretrained`, name of shipped weights, or id of a Hugging Face Hub repository
     device='cpu', # Where to put the model
