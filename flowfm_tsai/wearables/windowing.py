@@ -14,7 +14,7 @@ from typing import Iterable, Optional
 import numpy as np
 import torch
 import torch.nn.functional as F
-from fastcore.basics import patch, store_attr
+from fastcore.basics import patch
 from scipy.signal import firwin
 
 # %% ../../nbs/api/wearables/01_windowing.ipynb #3736ed66
@@ -74,7 +74,7 @@ def resample(
 class _Splitter:
     "Cleans a recording's blocks, and splits them where no window may reach across."
     def __init__(self, rate, cut_at_labels, max_gap, left_out):
-        store_attr()
+        self.rate, self.cut_at_labels, self.max_gap, self.left_out = rate, cut_at_labels, max_gap, left_out
         self.before, self.hole_after = None, False # time and label of the last good sample, and whether bad ones came after it
 
     def _count(self, what, of):
@@ -82,21 +82,21 @@ class _Splitter:
 
     def _wanted(self, code): return (code >= 0) | (not self.cut_at_labels) # samples that a window might have
 
-# %% ../../nbs/api/wearables/01_windowing.ipynb #ad37cb8c
+# %% ../../nbs/api/wearables/01_windowing.ipynb #b8597c6e
 @patch
 def _clean(self:_Splitter, t, x, code):
     "Good samples: times, values, labels, time since the one before, and whether bad ones are between; `None` if there are none."
     bad = ~(np.isfinite(x).all(0) & np.isfinite(t))
-    self._count('samples with missing values', bad & self._wanted(code))
+    if some := bool(bad.any()): self._count('samples with missing values', bad & self._wanted(code))
     keep = np.flatnonzero(~bad)
     dt = np.diff(t[keep], prepend=self.before[0] if self.before else np.nan)
     if (same := dt == 0).any():
         self._count('samples with the time stamp of the one before', same)
         keep, dt = keep[~same], dt[~same]
     if not len(keep):
-        self.hole_after |= bool(bad.any())
+        self.hole_after |= some
         return None
-    hole = np.diff(np.cumsum(bad)[keep], prepend=0) > 0 if bad.any() else np.zeros(len(keep), bool)
+    hole = np.diff(np.cumsum(bad)[keep], prepend=0) > 0 if some else np.zeros(len(keep), bool)
     hole[0] |= self.hole_after
     self.hole_after = bool(bad[keep[-1]:].any())
     if len(keep) < len(t): t, x, code = t[keep], x[:, keep], code[keep]
@@ -129,21 +129,22 @@ def _pieces(self:_Splitter, blocks):
             yield 'run' if run[a] else 'gap' if cuts[a] else 'on', t[a:b], x[:, a:b], code[a:b]
         self.before = t[-1], code[-1]
 
-# %% ../../nbs/api/wearables/01_windowing.ipynb #720c3e17
+# %% ../../nbs/api/wearables/01_windowing.ipynb #e0acc46a
 class _Cutter:
     "Cuts the pieces of one recording into windows."
     def __init__(self, rate, seconds, stride, out_rate, cut_at_labels, left_out):
-        store_attr()
+        self.rate, self.seconds, self.out_rate, self.cut_at_labels, self.left_out = rate, seconds, out_rate, cut_at_labels, left_out
         self.length, self.step = round(seconds*out_rate), round(stride*out_rate)
         if self.length < 2 or self.step < 1:
-            raise ValueError(f"seconds={seconds}, stride={stride}: at {out_rate} Hz a window must have two samples or more, and a stride one")
+            raise ValueError(f"seconds={seconds}, stride={stride}: at {out_rate} Hz a window must have two samples or more, "
+                             "and a stride one")
         _, self.down, *_, before, after = _low_pass(float(rate), float(out_rate))
         self.reach = max(before, after) + self.down + 1 # samples on either side that an output depends on
         self.held = None # times, values and labels that windows to come need
         self._start(0.)
 
     def _start(self, anchor):
-        "Begin a run: its first time, the next window's first step, windows made and windows that fell into a gap whole, its end so far."
+        "Begin a run: first time, next window's first step, windows made, windows lost in a gap whole, end so far."
         self.anchor, self.j, self.made, self.void, self.end = anchor, 0, 0, 0, None
 
     def _grid(self, t): return (t - self.anchor)*self.out_rate # steps of the output since the run began
@@ -235,7 +236,7 @@ def _in_gap(self:_Cutter, t):
     "How many windows lie whole between the run's end so far and `t`."
     return max(0, math.floor((self._grid(t) - self.length)/self.step) - math.floor(self._grid(self.end)/self.step))
 
-# %% ../../nbs/api/wearables/01_windowing.ipynb #0e2eb92a
+# %% ../../nbs/api/wearables/01_windowing.ipynb #771eddc9
 @patch
 def _add(self:_Cutter, how, t, x, code):
     "Take a piece, and yield the windows that can be made by now."
@@ -247,7 +248,8 @@ def _add(self:_Cutter, how, t, x, code):
         self._start(float(t[0]))
     if self.cut_at_labels and code[0] < 0: return
     if how == 'gap' and self.end is not None: self.void += self._in_gap(t[0])
-    if self.held is None: self.held, self.j = (t, x, code), max(self.j, math.ceil(self._grid(t[0])/self.step - 1e-6)*self.step)
+    if self.held is None:
+        self.held, self.j = (t, x, code), max(self.j, math.ceil(self._grid(t[0])/self.step - 1e-6)*self.step)
     self.end = t[-1]
 
 @patch
