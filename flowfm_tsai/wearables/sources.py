@@ -45,7 +45,7 @@ class Source:
             raise ValueError("classes=(): expected the activities in the order of their numbers, "
                              "('unlabeled',) where there are none")
 
-# %% ../../nbs/api/wearables/02_sources.ipynb #29fe76aa
+# %% ../../nbs/api/wearables/02_sources.ipynb #3f069460
 @patch
 def activity(self:Source,
     match:re.Match, # Of a path with the pattern
@@ -60,6 +60,7 @@ def code_of(self:Source,
     "The number of the activity that a path names."
     return self.classes.index(self.activity(match)) if self.activity(match) in self.classes else -1
 
+# %% ../../nbs/api/wearables/02_sources.ipynb #c64a8455
 @patch
 def wants(self:Source,
     match:re.Match, # Of a path with the pattern
@@ -68,7 +69,7 @@ def wants(self:Source,
     if self.subjects and match['pid'] not in self.subjects: return False
     return 'activity' not in match.re.groupindex or self.code_of(match) >= 0
 
-# %% ../../nbs/api/wearables/02_sources.ipynb #3032fcff
+# %% ../../nbs/api/wearables/02_sources.ipynb #d749d5ef
 def block(
     t:np.ndarray, # (n,) times in seconds
     d:dict, # Arrays (n,) by name, `x`, `y` and `z` among them, as `read_table` gives them
@@ -81,7 +82,7 @@ def block(
     for i, k in enumerate('xyz'): x[i] = d[k]*scale + shift
     return t, x, np.broadcast_to(np.asarray(code, np.int16), len(t))
 
-# %% ../../nbs/api/wearables/02_sources.ipynb #bac3f696
+# %% ../../nbs/api/wearables/02_sources.ipynb #7cbed115
 def codes(
     column, # (n,) from `read_table`: words as a pandas `Categorical`, or numbers from 0 to 255
     to:dict, # Number of a class, by what the file says
@@ -93,7 +94,7 @@ def codes(
     table[list(to)] = list(to.values())
     return table[np.nan_to_num(column).astype(int).clip(0, 255)]
 
-# %% ../../nbs/api/wearables/02_sources.ipynb #6641f35c
+# %% ../../nbs/api/wearables/02_sources.ipynb #8f08dc2b
 def _blocks(source, member, match, known):
     "What the reader gives, if it is as it should be."
     for t, x, code in source.read(member, match, source, known):
@@ -105,7 +106,7 @@ def _blocks(source, member, match, known):
                              f"or 0 to {len(source.classes)-1} for {', '.join(source.classes)}")
         yield t, x, code
 
-# %% ../../nbs/api/wearables/02_sources.ipynb #02d90465
+# %% ../../nbs/api/wearables/02_sources.ipynb #59c1019c
 SOURCES = {} # `Source` by name, in the order in which they were registered
 
 def register_source(
@@ -121,7 +122,7 @@ def register_source(
         return read
     return add
 
-# %% ../../nbs/api/wearables/02_sources.ipynb #fd1e4802
+# %% ../../nbs/api/wearables/02_sources.ipynb #0bad9e9e
 def _import_reader(module):
     "Import a module, from the current folder if it is there."
     sys.path.insert(0, here := os.getcwd())
@@ -132,6 +133,7 @@ def _import_reader(module):
                          "expected MODULE:NAME, such as my_readers:walks") from e
     finally: sys.path.remove(here)
 
+# %% ../../nbs/api/wearables/02_sources.ipynb #8cbade10
 def _find_source(name):
     "A source's name without its module, which is imported."
     module, _, name = name.rpartition(':')
@@ -140,19 +142,20 @@ def _find_source(name):
         for e in importlib.metadata.entry_points(group='flowfm_tsai.sources', name=name): e.load()
     return name
 
-# %% ../../nbs/api/wearables/02_sources.ipynb #552e971f
+# %% ../../nbs/api/wearables/02_sources.ipynb #16e9f059
 def _norms(X):
     "Every eighth sample (n, 3, l) without spikes, and the root mean square of their norm (n,)."
     part = X[..., ::8].clip(-12, 12) # a spike says nothing of the unit
     return part, np.sqrt(np.einsum('ncl,ncl->n', part, part)/part.shape[-1])
 
-# %% ../../nbs/api/wearables/02_sources.ipynb #096ee9b0
+# %% ../../nbs/api/wearables/02_sources.ipynb #f0ed7c4b
 def _at_rest(parts):
     "Mean norm of each window in which nothing moves."
     if not parts: return []
     length = np.linalg.norm(np.concatenate(parts), axis=1) # of the vector, (n, l)
     return length.mean(1)[length.std(1) < .03].tolist()
 
+# %% ../../nbs/api/wearables/02_sources.ipynb #69ee1283
 def _recording(i, match, member, source, known, notes):
     "Windows of a recording that are in g, with what is known of them. `notes` gets what there is to say of the recording."
     notes |= dict(pid=match['pid'], left_out=Counter(), foreign=0, norm=0., rest=[])
@@ -167,7 +170,7 @@ def _recording(i, match, member, source, known, notes):
         yield np.clip(X[good], -3, 3), dict(y=y[code[good]], pid=match['pid'], recording=np.int32(i), start=start[good])
     notes['rest'] = _at_rest(some)
 
-# %% ../../nbs/api/wearables/02_sources.ipynb #169730aa
+# %% ../../nbs/api/wearables/02_sources.ipynb #4da69cfa
 def _find(name, source, root):
     "Files of a source that are used, each with its match; complains of those that are missing."
     where = "pass the folder or the zip"
@@ -182,7 +185,7 @@ def _find(name, source, root):
         warn(f"{name}: no files of {len(absent)} of {len(source.subjects)} subjects: {some}", 3)
     return files
 
-# %% ../../nbs/api/wearables/02_sources.ipynb #2d907692
+# %% ../../nbs/api/wearables/02_sources.ipynb #a42bcbca
 class _InMemory:
     "Like `WindowWriter`, for windows that stay in memory."
     def __init__(self): self.X, self.known, self.meta, self.n = [], defaultdict(list), {}, 0
@@ -196,13 +199,14 @@ class _InMemory:
         known = {k: np.concatenate(v) for k, v in self.known.items()}
         return HARData(np.concatenate(self.X), known.pop('y'), known.pop('pid'), self.meta, known)
 
+# %% ../../nbs/api/wearables/02_sources.ipynb #e5668e1e
 def _one_by_one(files, source, known, said):
     "Windows of all recordings, in blocks, straight from their files."
     for i, (match, member) in enumerate(files):
         said.append(notes := {})
         yield from _recording(i, match, member, source, known, notes)
 
-# %% ../../nbs/api/wearables/02_sources.ipynb #ef5396f5
+# %% ../../nbs/api/wearables/02_sources.ipynb #f18e9b76
 def _source_code(f):
     "The text of a function, as far as it can be had."
     try: return inspect.getsource(f)
@@ -215,6 +219,7 @@ def _settings(source, known):
 
 def _part_key(settings, member): return hashlib.sha256(repr([settings, member.path, member.stamp()]).encode()).hexdigest()[:16]
 
+# %% ../../nbs/api/wearables/02_sources.ipynb #dcd31432
 def _write_part(part, windows):
     "Write the windows of a recording to a folder, if it has any."
     shutil.rmtree(part, ignore_errors=True)
@@ -222,7 +227,7 @@ def _write_part(part, windows):
     with WindowWriter(writable_folder(part.parent)/part.name) as w:
         for X, columns in chain([first], windows): w.add(X, **columns)
 
-# %% ../../nbs/api/wearables/02_sources.ipynb #7e6e3280
+# %% ../../nbs/api/wearables/02_sources.ipynb #c5cd4d54
 def _from_parts(parts, files, source, known, said):
     "The same, each recording written to disk first, if an earlier run hasn't done so, and read from there."
     settings = _settings(source, known)
@@ -240,7 +245,7 @@ def _from_parts(parts, files, source, known, said):
         for j in range(0, len(data), 4096):
             yield data.X[j:j+4096], {k: v[j:j+4096] for k, v in data.arrays().items()} | dict(recording=np.int32(i))
 
-# %% ../../nbs/api/wearables/02_sources.ipynb #bfe29d00
+# %% ../../nbs/api/wearables/02_sources.ipynb #e1903c6f
 def _tell(name, files, said, level=4):
     "Warn of what was left out; return it, and whole recordings of another unit."
     left_out, rest = sum((Counter(n['left_out']) for n in said), Counter()), defaultdict(list)
@@ -254,19 +259,20 @@ def _tell(name, files, said, level=4):
     if odd: warn(f"{name}: at rest the norm isn't 1 g for {', '.join(odd)}: badly calibrated, or another unit. They are kept", level)
     return left_out, foreign
 
-# %% ../../nbs/api/wearables/02_sources.ipynb #c28a4614
+# %% ../../nbs/api/wearables/02_sources.ipynb #b8c58ff4
 def _meta(name, source, known, labels, left_out):
     "What there is to know of the windows of a source."
     return dict(name=name, **(dict(annotations=labels) if known else {}), dataset=source.title, source=source.page, rate_hz=source.rate,
                 units='g, clipped to +-3', windows=f'10 s every {source.stride:g} s, at 30 Hz', left_out=dict(left_out),
                 resampling='linear-phase FIR low-pass at the Nyquist frequency of the slower rate, polyphase, read off at the time stamps')
 
+# %% ../../nbs/api/wearables/02_sources.ipynb #380dc58f
 def _no_windows(name, files, root, left_out, foreign):
     "The error if nothing is left."
     why = '; '.join(foreign[:3]) or ', '.join(f'{n:,} {k}' for k, n in left_out.items()) or 'all of them are empty'
     return ValueError(f"{name}: no window of 10 s in {len(files)} files in {str(root)!r}: {why}")
 
-# %% ../../nbs/api/wearables/02_sources.ipynb #7a62a6f4
+# %% ../../nbs/api/wearables/02_sources.ipynb #59928386
 def _made(name, root, labels):
     "Windows that were made before, or `None`."
     for made in (root, root/f'{name}.npz', root/name):
@@ -277,7 +283,7 @@ def _made(name, root, labels):
                 raise ValueError(f"{str(made)!r} has windows made with {k}={data.meta[k]!r}, and {asked!r} was asked for")
         return data
 
-# %% ../../nbs/api/wearables/02_sources.ipynb #7b555442
+# %% ../../nbs/api/wearables/02_sources.ipynb #092e6f3a
 def _make(name, files, source, known, labels, root, out, progress):
     "Windows of files: in memory, or written to `out` and opened."
     bar, said = progress_bar(files, leave=False) if progress else files, []
@@ -295,7 +301,7 @@ def _make(name, files, source, known, labels, root, out, progress):
     shutil.rmtree(parts)
     return open_windows(out)
 
-# %% ../../nbs/api/wearables/02_sources.ipynb #bbc3873c
+# %% ../../nbs/api/wearables/02_sources.ipynb #ff954855
 def load(
     name:str, # capture24, adl, ..., or one's own, also as MODULE:NAME; or the name of a file `name.npz` in `root`
     root:Union[str, Path], # Folder or zip with the original files; or a file .npz or a folder that was made of them
