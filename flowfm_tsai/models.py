@@ -120,6 +120,16 @@ def config(self:JointModel) -> dict:
     return {**args, 'inputs': self.inputs, 'path': PATHS.spec(self.path), 'sampler': SAMPLERS.spec(self.sampler)}
 
 @patch(as_prop=True)
+def mean(self:JointModel) -> Tensor: # (C,)
+    "Mean of each channel over the training set, as the network sees it."
+    return self.units.mean
+
+@patch(as_prop=True)
+def std(self:JointModel) -> Tensor: # (C,); 0 for a constant channel
+    "Standard deviation of each channel over the training set."
+    return self.units.std
+
+@patch(as_prop=True)
 def seq_len(self:JointModel) -> Optional[int]: # `None` before any training of the velocity network
     "Time steps of the windows that the velocity network was trained on."
     return int(self.trained_len) or None
