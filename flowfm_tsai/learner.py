@@ -16,10 +16,11 @@ from .pretext.flow import *
 from .pretext.distillation import *
 from .joint import *
 
-# %% ../nbs/api/23_learner.ipynb #74700868
+# %% ../nbs/api/23_learner.ipynb #3c8c27ac
 def _tasks(flow, p, tasks, flow_weight):
     "Flow matching or diffusion with DGS, and further tasks; without the first at a weight of 0."
-    if flow_weight < 0 or flow_weight == 0 and not tasks: raise ValueError(f"flow_weight={flow_weight}: expected more than 0, or 0 beside other tasks=")
+    if flow_weight < 0 or flow_weight == 0 and not tasks:
+        raise ValueError(f"flow_weight={flow_weight}: expected more than 0, or 0 beside other tasks=")
     flow.weight = flow_weight
     return [*([flow, DGSCallback(p)] if flow_weight else []), *L(tasks)]
 

@@ -139,14 +139,15 @@ def _plain_value(v):
     if isinstance(v, slice): return [v.start, v.stop, v.step]
     return [_plain_value(i) for i in v] if isinstance(v, (list, tuple)) else v
 
-# %% ../nbs/api/07_units.ipynb #37574207
+# %% ../nbs/api/07_units.ipynb #42fd9c20
 def _transform_spec(tfm):
     "Name and arguments of a transform, or `None` if it has no name that can be said."
     cls = type(tfm)
     name = next((k for k, v in TRANSFORMS.items() if v is cls), None)
     if name is None and getattr(preprocessing, cls.__name__, None) is cls: name = f'tsai.{cls.__name__}'
     if name is None and cls.__module__.startswith('flowfm_tsai.'): name = f'{cls.__module__}.{cls.__qualname__}'
-    own = [k for k, p in inspect.signature(cls).parameters.items() if p.kind != p.VAR_KEYWORD and k not in ('enc', 'dec', 'split_idx', 'order')]
+    own = [k for k, p in inspect.signature(cls).parameters.items() if p.kind != p.VAR_KEYWORD]
+    own = [k for k in own if k not in ('enc', 'dec', 'split_idx', 'order')] # those of every transform
     args = {k: _plain_value(getattr(tfm, k)) for k in own if hasattr(tfm, k)}
     simple = all(isinstance(v, (int, float, str, bool, list, type(None))) for v in args.values())
     return dict(name=name, **args) if name and simple else None
@@ -270,7 +271,7 @@ def unstandardise(self:Units,
     order = [raw.index(c) for c in sorted(set(raw) - {-1})]
     return x if order == list(range(x.shape[1])) else x[:, order]
 
-# %% ../nbs/api/07_units.ipynb #baf1d879
+# %% ../nbs/api/07_units.ipynb #823755e6
 @patch
 def _generated(self:Units, x):
     "Whether windows have the form of generated ones rather than of raw ones."
@@ -283,8 +284,9 @@ def _generated(self:Units, x):
 def _missing(self:Units):
     "The error of a model that can't take raw windows by itself."
     names = ', '.join((self.intake or {}).get('unnamed', ['from an earlier version']))
-    return ValueError(f"these weights stand behind transforms that a checkpoint can't hold ({names}): give raw windows to a learner whose "
-                      "dataloaders have them, as in flowfm_learner(dls, pretrained=...), or register the transform in TRANSFORMS and save again")
+    return ValueError(f"these weights stand behind transforms that a checkpoint can't hold ({names}): give raw windows to a learner "
+                      "whose dataloaders have them, as in flowfm_learner(dls, pretrained=...), or register the transform in TRANSFORMS "
+                      "and save again")
 
 # %% ../nbs/api/07_units.ipynb #f9a60f3b
 @patch

@@ -31,13 +31,14 @@ class DistillCallback(PathCallback):
         super().__init__(valid_seed=valid_seed)
         self.steps, self.substeps, self.p, self.teacher = steps, substeps, p, None
 
-# %% ../../nbs/api/pretext/02_distillation.ipynb #7858feab
+# %% ../../nbs/api/pretext/02_distillation.ipynb #c9fecfbe
 @patch
 def after_create(self:DistillCallback):
     super(PathCallback, self).after_create() # a frozen sampler is asked for here, in words of its own
     model = self.learn.model
     if model.sampler.frozen:
-        raise ValueError(f"this model was distilled to {model.sampler.steps} steps already: start from the model that it was distilled from")
+        raise ValueError(f"this model was distilled to {model.sampler.steps} steps already: "
+                         "start from the model that it was distilled from")
     if model.seq_len is None:
         raise ValueError("there is no flow to distil: the velocity network was never trained. Pretrain it with flowfm_learner(dls) first")
     self.teacher = copy.deepcopy(model).eval().requires_grad_(False)
