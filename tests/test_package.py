@@ -65,3 +65,8 @@ def test_metadata(metadata):
     assert metadata['License-Expression'] == 'Apache-2.0' and not any(c.startswith('License') for c in classifiers)
     assert 'Paper, https://arxiv.org/abs/2512.19729' in metadata.get_all('Project-URL')
     assert metadata['Home-page'] is None
+
+def test_citation():
+    "The version is the package's, and the paper is named."
+    text = (ROOT/'CITATION.cff').read_text(encoding='utf-8')
+    assert f"\nversion: {CFG['version']}\n" in text and 'arXiv:2512.19729' in text and '\nlicense: Apache-2.0\n' in text
