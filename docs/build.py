@@ -24,7 +24,8 @@ nbs, pages, cfg = root/'nbs', work/'pages', get_config(path=root)
 package = sorted((root/cfg.lib_name).glob('**/*.py'))
 
 sections = {'Tutorials': 'tutorials', 'How-to': 'how_to', 'Explanations': 'explanations', 'API': 'api'} # and their folders in nbs
-rooms = {'pretext': 'Pretext tasks', 'data': 'Data', 'wearables': 'Wearables', 'bench': 'Benchmarks'} # folders of the API; others go by their names
+# Folders of the API in the order of dependence; others go by their names
+rooms = {'pretext': 'Pretext tasks', 'data': 'Data', 'wearables': 'Wearables', 'bench': 'Benchmarks'}
 front_room = 30 # from this number on, a notebook of the API's own folder stands on all the rest
 
 setup = f"""%config InlineBackend.figure_formats = ['retina']
@@ -73,9 +74,10 @@ def navigation(found, sources):
     res = [{'Home': 'index.md'}]
     for name, srcs in found.items():
         if name == 'API':
-            groups = {k: list(g) for k, g in itertools.groupby(srcs, room_of)}
-            groups |= {k: groups.pop(k) for k in ('Front rooms',) if k in groups} # they stand on all the rest, so they come last
-            res.append({name: [{k: address(g)} for k, g in groups.items()]})
+            order = ['Library', *rooms.values()]
+            place = lambda room: order.index(room) if room in order else len(order) + (room == 'Front rooms') # new rooms before the front ones
+            groups = itertools.groupby(sorted(srcs, key=lambda o: place(room_of(o))), room_of)
+            res.append({name: [{room: address(g)} for room, g in groups]})
         elif srcs: res.append({name: address(srcs)})
     return res
 
