@@ -25,7 +25,7 @@ def installed(tmp_path_factory):
     run(sys.executable, '-m', 'venv', '--without-pip', tmp/'env')
     python = tmp/'env'/('Scripts' if os.name == 'nt' else 'bin')/'python'
     site, theirs = Path(run(python, '-c', "import sysconfig; print(sysconfig.get_path('purelib'))").strip()), sysconfig.get_path('purelib')
-    (site/'theirs.pth').write_text(theirs) # a folder named in a .pth file is searched, and its own .pth files, by which this tree is found, aren't read
+    (site/'a_theirs.pth').write_text(theirs) # a folder named in a .pth file is searched, and its own .pth files, by which this tree is found, aren't read; they are read in the order of their names
     for f in Path(theirs).glob('distutils-precedence.pth'): shutil.copy(f, site) # distutils, which tsai imports and Python 3.12 no longer has
     run(sys.executable, '-m', 'pip', '--python', python, 'install', '-q', '--no-index', '--no-deps', wheel)
     return SimpleNamespace(sdist=sdist, wheel=wheel, python=python, site=site, cwd=tmp)
