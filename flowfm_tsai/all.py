@@ -18,6 +18,7 @@ from .data.storage import *
 from .data.splits import *
 from .transfer import *
 from .data.augment import *
+from .wearables.tfms import *
 from .wearables.har import watch_windows, WATCH_CHANNELS, WATCH_CLASSES
 from .wearables import har # har.load, har.pool
 

@@ -15,9 +15,9 @@ import numpy as np
 from tsai.data.core import get_ts_dls, TSClassification
 from .core import *
 from .callbacks import *
-from .data.augment import *
 from .data.splits import *
 from .wearables.har import *
+from .wearables.tfms import *
 from .learner import *
 from .paths import *
 from .plots import *

@@ -16,7 +16,7 @@ import numpy as np
 import matplotlib.pyplot as plt
 from tsai.data.core import get_ts_dls, TSClassification
 from ..core import *
-from ..data.augment import *
+from ..wearables.tfms import *
 from .baselines import *
 from .runner import *
 from ..callbacks import *

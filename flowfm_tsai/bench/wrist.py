@@ -16,6 +16,7 @@ from .transfer import open_set
 from ..learner import *
 from ..pretrained import *
 from ..data.splits import *
+from ..wearables.tfms import WRIST_TFMS
 
 # %% ../../nbs/api/bench/06_wrist.ipynb #85b8deb8
 WAYS = {'pretrained': {}, 'from scratch': dict(pretrained=False), 'from scratch, augmented': dict(pretrained=False, augment=WRIST_TFMS)} # arguments of `flowfm_learner`
