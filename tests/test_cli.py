@@ -29,7 +29,7 @@ def test_pretrain_finetune_generate(waves, tmp_path):
 
 def test_generated_is_read_whatever_its_shape(tmp_path):
     "More channels than time steps, as an EEG has: what `generate` wrote is what `--like` and the other commands read."
-    np.savez(tmp_path/'eeg.npz', X=np.random.default_rng(0).normal(size=(40, 50, 64)).astype(np.float32)) # (N, L, C), which is read as 64 channels
+    np.savez(tmp_path/'eeg.npz', X=np.random.default_rng(0).normal(size=(40, 64, 50)).astype(np.float32), layout='NCL')
     flowfm('pretrain', '--data', 'eeg.npz', '--out', 'w', '--epochs', 1, '--bs', 20, cwd=tmp_path)
     for _ in range(2): # the second time it replaces what the first one wrote
         assert '2 signals of 64 channels and 50 steps' in flowfm('generate', '--weights', 'w', '--n', 2, '--seed', 0, '--out', 'g.npz', cwd=tmp_path)
