@@ -18,6 +18,7 @@ from .callbacks import *
 from .data.splits import *
 from .wearables.har import *
 from .wearables.tfms import *
+from .joint import JointLearner
 from .learner import *
 from .paths import *
 from .plots import *

@@ -15,9 +15,9 @@ from tsai.data.core import get_ts_dls, TSClassification
 from .core import *
 from .wearables.tfms import *
 from .callbacks import *
-from .pretext.distillation import *
 from .wearables.har import *
 from .wearables.archives import find_files
+from .joint import JointLearner
 from .learner import *
 from .pretrained import *
 from .data.splits import *
