@@ -6,7 +6,7 @@
 __all__ = ['adamw', 'LABEL_SMOOTHING', 'whole_batches', 'default_epochs', 'JointLearner', 'dls_stage', 'set_epoch_order',
            'find_pretrained', 'shipped_model', 'joint_learner']
 
-# %% ../nbs/api/12_joint.ipynb #7f0d9f15
+# %% ../nbs/api/12_joint.ipynb #b586f9cf
 from functools import partial
 from pathlib import Path
 from typing import Optional, Union
@@ -16,7 +16,7 @@ from torch import nn, Tensor
 from fastcore.basics import patch
 from fastcore.foundation import L
 from fastcore.meta import delegates
-import fastai.callback.schedule
+import fastai.callback.schedule # noqa: F401 fit_one_cycle, lr_find
 from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat, MSELossFlat
 from fastai.metrics import accuracy
@@ -25,7 +25,7 @@ from fastai.torch_core import set_seed
 from fastprogress.fastprogress import progress_bar
 from tsai.data.core import NumpyDataLoader
 from tsai.models.utils import build_ts_model, ts_splitter
-import tsai.inference
+import tsai.inference # noqa: F401 get_X_preds
 from .core import *
 from .layers import network_size
 from .units import *
