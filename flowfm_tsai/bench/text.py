@@ -18,7 +18,7 @@ from fastcore.basics import patch
 from ..core import *
 from .baselines import MiniRocketRidge
 from .generation import Bench
-from .runner import Row, command_line, in_turns, mean_sd
+from .runner import Row, command_line, in_turns, mean_sd, shows, write_result
 from .transfer import figure_lines, fill_page
 from ..callbacks import *
 from ..classifiers import *
@@ -101,7 +101,7 @@ def check_people(
     if data.pid is None: raise ValueError("these windows have no subjects pid, and sentences are judged on people who weren't trained on")
     metadata(data)
 
-# %% ../../nbs/api/bench/07_text.ipynb #824b1bdc
+# %% ../../nbs/api/bench/07_text.ipynb #aa0c1e06
 class TextBench(Bench):
     "Data, tuned networks, the judge, and finished measurements."
     networks = dict(text=1., both=.5) # probability of leaving out the representation
@@ -110,8 +110,6 @@ class TextBench(Bench):
         self.known, self.unseen, self.loaded = self.data[self.train], self.data[self.judged], {}
         self.X, self.T = (np.ascontiguousarray(v.X, np.float32) for v in (self.known, self.unseen))
 
-    @cached_property
-    def features(self): return self.classifier()
     @cached_property
     def judge(self): return MiniRocketRidge(5000, self.settings['seed']).fit(self.X, self.known.y)
     @cached_property
@@ -169,8 +167,8 @@ ROWS = [TextRow('text only', _generate('text')),
         TextRow('text + representation, from text, guidance 2', _generate('both', 2.)),
         TextRow('text + representation, from text and a window', _generate('both', window=True))]
 
-# %% ../../nbs/api/bench/07_text.ipynb #06dccdea
-def _quality(b, G): return {k: v for k, v in generation_metrics(b.features, b.T, G).items() if k in ('fid', 'precision', 'recall')}
+# %% ../../nbs/api/bench/07_text.ipynb #da2f19ad
+def _quality(b, G): return {k: v for k, v in generation_metrics(b.classifier(), b.T, G).items() if k in ('fid', 'precision', 'recall')}
 
 def _measure_row(b, row):
     G = {k: row.run(b, asked_prompts(b.unseen, k)) for k in ASKED}
@@ -322,7 +320,8 @@ def _adopt(b, file):
     parts |= dict(judge=dict(accuracy=old['real']), **{k: old[k] for k in ('activities', 'rare', 'cost')})
     for name, part in parts.items(): b.once(name, lambda: part)
 
-# %% ../../nbs/api/bench/07_text.ipynb #43a12866
+# %% ../../nbs/api/bench/07_text.ipynb #a7671815
+@shows('text')
 def text_page(
     result:dict, # Of `bench_text`, as its JSON holds it
 ) -> str: # Markdown
@@ -335,7 +334,7 @@ def text_page(
                      signals='\n'.join(f'![{c}]({file})' for file, c in f['signals'].items()),
                      figures=figure_lines(f['figures']), **{k: f[k] for k in ('epochs', 'train', 'test')})
 
-# %% ../../nbs/api/bench/07_text.ipynb #e5b2bf4e
+# %% ../../nbs/api/bench/07_text.ipynb #e88403f2
 def _captions(name):
     return {f'{name}.png': 'Real windows above signals generated from text',
             f'{name}_activity.png': 'Windows of unseen people, and signals generated from their sentences, by activity',
@@ -345,13 +344,13 @@ def _figures(b):
     "Signals, and t-SNE by activity and by subject; nothing without tuned networks and classifier."
     if not (has_checkpoint(b.dir/'both') and (b.dir/'classifier.pt').exists()): return []
     G, y = DEFAULT.run(b, asked_prompts(b.unseen, 'as in training')), b.unseen.y
-    Z = {k: b.features.features(v)[0] for k, v in (('real', b.T), ('generated', G))}
+    Z = {k: b.classifier().features(v)[0] for k, v in (('real', b.T), ('generated', G))}
     shown = [np.flatnonzero(y == c)[0] for c in sorted(set(y.tolist()), key=lambda c: -(y == c).sum())[:5]]
     signals = plot_signals({'real': b.T[shown], 'generated': G[shown]}, channels=['x', 'y', 'z'], rate=30, unit='g',
                            titles=asked_prompts(b.unseen[shown], 'as in training'))
     return [signals, plot_tsne(Z, y, joint=True), plot_tsne(Z, b.unseen.pid, joint=True)]
 
-# %% ../../nbs/api/bench/07_text.ipynb #56496bd3
+# %% ../../nbs/api/bench/07_text.ipynb #e586bd58
 def _publish(b, out, name, result):
     "Write JSON, page and the figures that can be made."
     plt.switch_backend('agg')
@@ -360,13 +359,12 @@ def _publish(b, out, name, result):
     plt.close('all')
     there = [{f: c} if (out/f).exists() else {} for f, c in _captions(name).items()]
     result['facts'] |= dict(signals=there[0], figures=there[1] | there[2])
-    write_json(out/f'{name}.json', result)
-    write_whole(out/f'{name}.md', lambda p: p.write_text(text_page(result), encoding='utf-8'))
+    write_result(out, name, result)
 
 # %% ../../nbs/api/bench/07_text.ipynb #51decbe1
 USUAL_ENCODER = 'minilm' # isn't part of the names of files
 
-# %% ../../nbs/api/bench/07_text.ipynb #93782784
+# %% ../../nbs/api/bench/07_text.ipynb #8772c9ec
 def bench_text(
     data:str, # An .npz file with X, y and pid, and perhaps age, sex, height_cm and weight_kg, of activities in `PHRASES`
     out:str='docs/results', # Folder for the tables (JSON and Markdown) and figures
@@ -391,7 +389,8 @@ def bench_text(
     about = [Path(data).stem, *([] if text_encoder == USUAL_ENCODER else [Path(text_encoder).stem])]
     name = '_'.join(['text', *about])
     if not fresh: _adopt(b, out/f'{name}.json')
-    result = dict(settings=b.settings, command=command_line('bench text', bench_text, given), **_measured(b), facts=_facts(b, about))
+    command = command_line('bench text', bench_text, given)
+    result = dict(bench='text', settings=b.settings, command=command, **_measured(b), facts=_facts(b, about))
     _publish(b, out, name, result)
     print(f"\n{text_table(result['rows'], result['real'])}\n\ntables and figures are in {out}")
     return result['rows']

@@ -21,7 +21,7 @@ from tsai.data.core import get_ts_dls, TSClassification
 from ..core import *
 from ..data.augment import wearable_tfms
 from .baselines import *
-from .runner import Row, Workplace, command_line, mean_sd, page
+from .runner import Row, Workplace, command_line, mean_sd, page, shows, write_result
 from ..callbacks import *
 from ..wearables.har import *
 from ..learner import *
@@ -312,17 +312,18 @@ def _listed(registry, old, keys, **facts):
     order = [*(t.key for t in registry.values()), *known, *sorted(keys)]
     return [known.get(k) or dict(key=k, name=k, **facts) for k in dict.fromkeys(order) if k in keys]
 
-# %% ../../nbs/api/bench/05_transfer.ipynb #cb1dbaa4
+# %% ../../nbs/api/bench/05_transfer.ipynb #5afeb188
 @patch
-def result(self:TransferBench, commands, figures):
+def result(self:TransferBench, commands, maps=()):
     "Settings, commands and cells, and what is to be said of them."
     files = {str(f.relative_to(self.dir).with_suffix('')): f for f in sorted((self.dir/'cells').rglob('*.json'))}
     sets, protocols, rows = ({p.split('/')[i] for p in files} for i in (1, 2, 4))
     old = lambda what: self.known.get(what, [])
     facts = dict(ours=dict(key=OURS.key, name=OURS.name), rows=_listed(METHODS, old('rows'), rows, colour='lightgrey'),
                  sets=_listed(SETS, old('sets'), sets), protocols=_listed(PROTOCOLS, old('protocols'), protocols, labels=None),
-                 slow_steps=SLOW_STEPS, figures=figures)
-    return dict(settings=self.settings, commands=commands, cells={p: json.loads(f.read_text()) for p, f in files.items()}, facts=facts)
+                 slow_steps=SLOW_STEPS, maps=list(maps))
+    cells = {p: json.loads(f.read_text()) for p, f in files.items()}
+    return dict(bench='har', settings=self.settings, commands=commands, cells=cells, facts=facts)
 
 # %% ../../nbs/api/bench/05_transfer.ipynb #182009eb
 @patch
@@ -471,22 +472,40 @@ def _optional(result, columns):
 
 def _tables(result, columns): return {m: transfer_table(result, columns, m) for m in ('macro_f1', 'accuracy')}
 
-# %% ../../nbs/api/bench/05_transfer.ipynb #4d7dc28f
+# %% ../../nbs/api/bench/05_transfer.ipynb #c1385de2
+def _file(settings): return 'har-quick' if settings['quick'] else 'har'
+def _map_file(settings, s): return f'{_file(settings)}_tsne_{s}.png'
+
+def _figures(result):
+    "File of each figure that is made of the result alone."
+    name, found = _file(result['settings']), {s['key']: _confused(result, s['key']) for s in result['facts']['sets']}
+    confusions = {f'{name}_confusion_{s}.png': plot_confusion(*pair) for s, pair in found.items() if pair}
+    return {f'{name}.png': plot_transfer(result), **confusions}
+
+# %% ../../nbs/api/bench/05_transfer.ipynb #d9524dab
+def _captions(result):
+    "File and caption of the further figures, by data set."
+    said, name, ours = {}, _file(result['settings']), result['facts']['ours']['name']
+    for s in result['facts']['sets']:
+        if _confused(result, s['key']): said[f"{name}_confusion_{s['key']}.png"] = f"{s['name']}: {ours}, on unseen people"
+        if s['key'] in result['facts']['maps']:
+            said[_map_file(result['settings'], s['key'])] = f"{s['name']}: t-SNE of windows of unseen people and of their representations"
+    return said
+
+# %% ../../nbs/api/bench/05_transfer.ipynb #0b29d490
+@shows('har', _figures)
 def transfer_page(
     result:dict, # Of `bench_har`, as its JSON holds it
 ) -> str: # Markdown
     "The result as a page of the documentation."
-    s, facts, columns = result['settings'], result['facts'], {None: []}
+    s, ours, columns = result['settings'], result['facts']['ours']['name'], {None: []}
     for c, n in _Table(result).labels.items(): columns.setdefault(n, []).append(c)
-    return fill_page('har', commands='\n'.join(result['commands']), ours=facts['ours']['name'], places=_places(result), file=_file(s),
-                     figures=figure_lines(facts['figures']), **_tables(result, columns[None]), **_optional(result, columns),
+    return fill_page('har', commands='\n'.join(result['commands']), ours=ours, places=_places(result), file=_file(s),
+                     figures=figure_lines(_captions(result)), **_tables(result, columns[None]), **_optional(result, columns),
                      rotary='with' if s['rotary'] else 'without', cap=s['cap'], pretrain_epochs=s['pretrain_epochs'],
                      tune_turn=s['tune_turn'], random_turn=s['random_turn'])
 
-# %% ../../nbs/api/bench/05_transfer.ipynb #ec07791f
-def _file(settings): return 'har-quick' if settings['quick'] else 'har'
-
-# %% ../../nbs/api/bench/05_transfer.ipynb #0e2a8c71
+# %% ../../nbs/api/bench/05_transfer.ipynb #65f9ad8c
 def _chosen(what, registry, asked, between):
     "The things of a registry that were asked for by name."
     names = [n.strip() for n in asked.split(between)]
@@ -499,32 +518,24 @@ def _check_files(cells, data):
     needed = [n for c in cells for n in (c.set.key, *(c.set.pool.sets if c.row.start else ()))]
     for n in dict.fromkeys(needed): open_set(n, data)
 
-# %% ../../nbs/api/bench/05_transfer.ipynb #b27f27df
+# %% ../../nbs/api/bench/05_transfer.ipynb #454aad53
 def _publish(b, out, commands, s):
-    "Write page, JSON and figures; those of a column for the one that has just been measured."
+    "Write page, JSON and figures, after a map of the data set that has just been measured."
     plt.switch_backend('agg')
-    name, figures = _file(b.settings), {}
-    result = b.result(commands, figures)
-    for c in result['facts']['sets']:
-        files = {f"{name}_confusion_{c['key']}.png": f"{c['name']}: {OURS.name}, on unseen people",
-                 f"{name}_tsne_{c['key']}.png": f"{c['name']}: t-SNE of windows of unseen people and of their representations"}
-        if c['key'] == s.key: _draw(b, out, files, _confused(result, s.key), s)
-        figures.update({f: caption for f, caption in files.items() if (out/f).exists()})
-    b.publish(out, name, {k: v for k, v in result.items() if k != 'settings'}, plot_transfer(result), transfer_page(result))
+    if fig := b.maps(s): write_whole(out/_map_file(b.settings, s.key), lambda p: fig.savefig(p, format='png', dpi=90))
     plt.close('all')
+    keys = [c['key'] for c in b.result(commands)['facts']['sets']]
+    result = b.result(commands, [k for k in keys if (out/_map_file(b.settings, k)).exists()])
+    write_result(out, _file(b.settings), result)
     return result
 
-def _draw(b, out, files, confused, s):
-    for file, fig in zip(files, (plot_confusion(*confused) if confused else None, b.maps(s))):
-        if fig: write_whole(out/file, lambda p: fig.savefig(p, format='png', dpi=90))
-
-# %% ../../nbs/api/bench/05_transfer.ipynb #1e96a04b
+# %% ../../nbs/api/bench/05_transfer.ipynb #acb91ef4
 def _named(result):
     "Finished cells by name of row and column."
     t = _Table(result)
     return {r['name']: {name: t.at(r, c) for c, name in t.columns.items() if t.at(r, c)} for r in t.rows}
 
-# %% ../../nbs/api/bench/05_transfer.ipynb #4c48fbbd
+# %% ../../nbs/api/bench/05_transfer.ipynb #3ec4bcfb
 def bench_har(
     data:str, # Folder with adl.npz, weda_fall.npz, selfback.npz, wisdm.npz, stress_predict.npz, spsw_watch.npz and wharf_bimanual.npz
     out:str='docs/results', # Folder for the table (JSON and Markdown) and the figure
@@ -564,7 +575,7 @@ def bench_har(
     b = TransferBench(data, work, settings, fresh)
     return _run(b, writable_folder(out), cells, command_line('bench har', bench_har, given), fresh)
 
-# %% ../../nbs/api/bench/05_transfer.ipynb #6da16ecc
+# %% ../../nbs/api/bench/05_transfer.ipynb #bd4e8d7e
 def _run(b, out, cells, command, fresh):
     "Measure what isn't finished, publish after each data set, and print the table."
     earlier = [] if fresh else b.adopt(out/f'{_file(b.settings)}.json')
@@ -572,8 +583,8 @@ def _run(b, out, cells, command, fresh):
     for s in {c.set.key: c.set for c in cells}.values():
         for cell in cells:
             if cell.set is s: print(_line(cell, b.measure(cell)), flush=True)
-        result = b.result(commands, {})
-        result = _publish(b, out, [command] if set(result['cells']) <= asked else commands, s)
+        alone = set(b.result(commands)['cells']) <= asked # one command makes the whole page
+        result = _publish(b, out, [command] if alone else commands, s)
     columns = [c for c in _Table(result).columns if c[0] in {c.set.key for c in cells}]
     print(f"\n{transfer_table(result, columns)}\n\ntable and figure are in {out}")
     return _named(result)

@@ -12,7 +12,7 @@ import numpy as np
 import matplotlib.pyplot as plt
 from tsai.data.core import get_ts_dls, TSClassification
 from ..core import *
-from .runner import Workplace, command_line, mean_sd
+from .runner import Workplace, command_line, mean_sd, shows, write_result
 from .transfer import fill_page, open_set
 from ..classifiers import *
 from ..learner import WRIST_TFMS, flowfm_learner
@@ -85,7 +85,8 @@ def plot_wrist(
     axes[0, 0].set_ylabel('macro F1, %')
     return fig
 
-# %% ../../nbs/api/bench/06_wrist.ipynb #2642db53
+# %% ../../nbs/api/bench/06_wrist.ipynb #8be72ea3
+@shows('wrist', lambda result: {'wrist.png': plot_wrist(result['cells'])})
 def wrist_page(
     result:dict, # Of `bench_wrist`, as its JSON holds it
 ) -> str: # Markdown
@@ -130,7 +131,7 @@ def _measure(b, task, data):
             print(f"{what} accuracy {r['accuracy']:.3f}  macro F1 {r['macro_f1']:.3f}", flush=True)
     return found
 
-# %% ../../nbs/api/bench/06_wrist.ipynb #2f265b71
+# %% ../../nbs/api/bench/06_wrist.ipynb #38b6f317
 def bench_wrist(
     data:str, # Folder with the data sets, a file .npz each
     out:str='docs/results', # Folder for the table (JSON and Markdown) and the figure
@@ -149,13 +150,6 @@ def bench_wrist(
     if not fresh: _adopt(b, tasks, out/'wrist.json')
     facts = dict(command=command_line('bench wrist', bench_wrist, given), weights=WRIST, folds=folds)
     result = dict(cells={t.name: _measure(b, t, opened[t.set]) for t in tasks}, facts=facts)
-    _publish(b, out, result)
-    return result['cells']
-
-# %% ../../nbs/api/bench/06_wrist.ipynb #aec7c2c2
-def _publish(b, out, result):
-    plt.switch_backend('agg')
-    fig = plot_wrist(result['cells'])
-    b.publish(out, 'wrist', result, fig, wrist_page(result))
-    plt.close(fig)
+    write_result(out, 'wrist', dict(bench='wrist', settings=b.settings, **result))
     print(f"\n{wrist_table(result['cells'])}\n\ntable and figure are in {out}")
+    return result['cells']
