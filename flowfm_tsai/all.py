@@ -4,8 +4,12 @@ from .models import *
 from .paths import *
 from .diffusion import *
 from .sampling import *
+from .units import *
+from .pretext.base import *
+from .pretext.flow import *
 from .callbacks import *
 from .pretrained import *
+from .joint import *
 from .learner import *
 from .classifiers import *
 from .pretext.distillation import *
@@ -18,6 +22,7 @@ from .data.storage import *
 from .data.splits import *
 from .transfer import *
 from .data.augment import *
+from .wearables.tfms import *
 from .wearables.har import watch_windows, WATCH_CHANNELS, WATCH_CLASSES
 from .wearables import har # har.load, har.pool
 

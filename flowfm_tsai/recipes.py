@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from tsai.data.core import get_ts_dls, TSClassification
 from .core import *
-from .data.augment import *
+from .wearables.tfms import *
 from .callbacks import *
 from .pretext.distillation import *
 from .wearables.har import *

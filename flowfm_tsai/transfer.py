@@ -17,19 +17,25 @@ from fastai.callback.core import Callback, CancelValidException
 from fastai.losses import CrossEntropyLossFlat
 from tsai.data.core import get_ts_dls, TSClassification
 from .core import *
+from .units import Intake
 from .classifiers import *
+from .joint import *
 from .learner import *
 from .plots import *
 from .data.splits import few_labels
 
 # %% ../nbs/api/24_transfer.ipynb #84d49dd1
-@dataclass
+@dataclass(repr=False)
 class Transfer:
     "Predictions of a recipe for the validation split."
     name:str # Of the recipe
     y:np.ndarray # (N,) true classes
     pred:np.ndarray # (N,) predicted classes
-    learn:Optional[JointLearner]=field(default=None, repr=False) # The learner, for a recipe that has one
+    learn:Optional[JointLearner]=field(default=None) # The learner, for a recipe that has one
+
+    def __repr__(self):
+        said = ', '.join(f"{k.replace('_', ' ')} {v:.3f}" for k, v in self.metrics.items())
+        return f"Transfer: {self.name}, {said} on {len(self.y):,} windows"
 
     @property
     def metrics(self) -> dict: # accuracy and macro_f1, between 0 and 1
@@ -39,23 +45,52 @@ class Transfer:
     @property
     def figure(self): # Matplotlib figure
         "Confusion matrix."
-        return plot_confusion(self.y, self.pred, f"{self.name}: accuracy {self.metrics['accuracy']:.3f}, macro F1 {self.metrics['macro_f1']:.3f}")
+        m = self.metrics
+        return plot_confusion(self.y, self.pred, f"{self.name}: accuracy {m['accuracy']:.3f}, macro F1 {m['macro_f1']:.3f}")
 
-def labelled_windows(
-    dls, # tsai dataloaders with classes
-) -> tuple: # X (N, C, L) float32 in raw units and y (N,) class names of the training split; the same of the validation split
-    "The windows and classes of dataloaders, before any batch transform."
-    if not getattr(dls, 'cat', False) or isinstance(dls.vocab[0], (list, tuple)): raise ValueError("expected dataloaders with one class for each window: get_ts_dls(X, y, splits=splits, tfms=[None, TSClassification()])")
-    out = []
+# %% ../nbs/api/24_transfer.ipynb #c8c94f43
+def _classes(dl):
+    "The classes of a split by name, as they were given."
+    y = np.asarray(dl.dataset.tls[1].items)
+    return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+
+def _windows(dls, dl): return torch.cat(list(Intake(dls).windows(dl))).float().cpu().numpy()
+
+# %% ../nbs/api/24_transfer.ipynb #721b2f2f
+def _check_classes(dls):
+    "Raise an error if these aren't dataloaders with one class for each window, in both splits."
+    if not getattr(dls, 'cat', False) or isinstance(dls.vocab[0], (list, tuple)):
+        raise ValueError("expected dataloaders with one class for each window: get_ts_dls(X, y, splits=splits, tfms=[None, TSClassification()])")
     for dl, what in ((dls.train, 'training'), (dls.valid, 'validation')):
         if not len(dl.dataset): raise ValueError(f"the {what} split is empty: pass splits=(train, test) to get_ts_dls")
-        out += [np.asarray(plain(dl.dataset[list(range(len(dl.dataset)))][0]), np.float32), np.asarray(dl.dataset.tls[1].items)] # as given: tsai makes a class that it doesn't know the first one
-    known, n = set(out[1]), len(out[3])
-    unseen = sorted(set(out[3]) - known)
-    if len(known) < 2: raise ValueError(f"the training split has one class, {known.pop()}: nothing to tell apart")
-    if unseen: warn(f"no training window has the class {', '.join(map(str, unseen))}: {int(np.isin(out[3], unseen).sum())} of {n} validation windows can't be right", 3)
-    return tuple(out)
 
+# %% ../nbs/api/24_transfer.ipynb #e5e1be22
+def _check_unseen(y, y_test):
+    "Raise an error if there is nothing to tell apart, and warn of classes that can't be right."
+    known = set(y)
+    unseen = sorted(set(y_test) - known)
+    if len(known) < 2: raise ValueError(f"the training split has one class, {known.pop()}: nothing to tell apart")
+    if unseen:
+        lost = int(np.isin(y_test, unseen).sum())
+        warn(f"no training window has the class {', '.join(map(str, unseen))}: {lost} of {len(y_test)} validation windows can't be right", 4)
+
+# %% ../nbs/api/24_transfer.ipynb #80af4d38
+def _labels(dls):
+    "The classes alone: those of the training split, and those of the validation split."
+    _check_classes(dls)
+    y, y_test = (_classes(dl) for dl in (dls.train, dls.valid))
+    _check_unseen(y, y_test)
+    return y, y_test
+
+# %% ../nbs/api/24_transfer.ipynb #e48c9bc5
+def labelled_windows(
+    dls, # tsai dataloaders with classes
+) -> tuple: # X (N, C, L) float32 and y (N,) class names of the training split; the same of the validation split
+    "The windows of dataloaders as a network sees them in validation, and their classes."
+    y, y_test = _labels(dls)
+    return _windows(dls, dls.train), y, _windows(dls, dls.valid), y_test
+
+# %% ../nbs/api/24_transfer.ipynb #231bed24
 def transfer_learner(
     dls, # tsai dataloaders
     pretrained=True, # As in `flowfm_learner`; weights of a DiffFM get its own learner
@@ -64,15 +99,17 @@ def transfer_learner(
     "A learner of the kind that the weights are of."
     if pretrained is True: return flowfm_learner(dls, **kwargs)
     source = find_pretrained(pretrained)
-    return LEARNERS[type(source).__name__ if source else 'FlowFM'](dls, pretrained=source, **kwargs)
+    return learner_of(source)(dls, pretrained=source, **kwargs)
 
 # %% ../nbs/api/24_transfer.ipynb #99f02b81
 def _probe(dls, name, classifier, pretrained, kwargs):
-    X, y, X_test, y_test = labelled_windows(dls)
+    "A classifier on the representations of a frozen encoder."
+    y, y_test = _labels(dls)
     learn = transfer_learner(dls, pretrained, **kwargs)
-    Z, Z_test = (learn.get_embeddings(x, progress=False).numpy() for x in (X, X_test))
+    Z, Z_test = (learn.split_embeddings(dl).numpy() for dl in (learn.dls.train, learn.dls.valid))
     return Transfer(name, y_test, classifier.fit(Z, y).predict(Z_test), learn)
 
+# %% ../nbs/api/24_transfer.ipynb #7948daee
 def linear_probe(
     dls, # tsai dataloaders with classes, a training and a validation split
     pretrained=True, # As in `flowfm_learner`; `False` for the untrained network
@@ -83,6 +120,7 @@ def linear_probe(
     "Logistic regression on the representations of a frozen encoder."
     return _probe(dls, 'linear probe', linear_classifier(C), pretrained, dict(seed=seed, **kwargs))
 
+# %% ../nbs/api/24_transfer.ipynb #e5865d03
 def knn_probe(
     dls, # tsai dataloaders with classes, a training and a validation split
     pretrained=True, # As in `flowfm_learner`; `False` for the untrained network
@@ -98,6 +136,14 @@ class SkipValidation(Callback):
     "Train without a look at the validation split."
     def before_validate(self): raise CancelValidException
 
+# %% ../nbs/api/24_transfer.ipynb #e9dcb6b5
+def _class_weights(y, names, device):
+    "The inverse of how often each class occurs, with a mean of 1 over the windows; 0 for one that doesn't."
+    n = np.array([(y == c).sum() for c in names])
+    weight = np.where(n > 0, len(y)/(len(names)*np.maximum(n, 1)), 0.)
+    return torch.tensor(weight, dtype=torch.float32, device=device)
+
+# %% ../nbs/api/24_transfer.ipynb #190310f7
 def fine_tune(
     dls, # tsai dataloaders with classes, a training and a validation split
     pretrained=True, # As in `flowfm_learner`; `False` to train from scratch
@@ -110,15 +156,13 @@ def fine_tune(
     **kwargs, # Further arguments of `flowfm_learner`
 ) -> Transfer:
     "Train encoder and head on the training split, and predict the validation split."
-    X, y, X_test, y_test = labelled_windows(dls)
+    y, y_test = _labels(dls)
     names = np.array(list(dls.vocab))
-    weight = None
-    if class_weights:
-        n = np.array([(y == c).sum() for c in names])
-        weight = torch.tensor(np.where(n > 0, len(y)/(len(names)*np.maximum(n, 1)), 0.), dtype=torch.float32, device=dls.device)
-    learn = transfer_learner(dls, pretrained, seed=seed, loss_func=CrossEntropyLossFlat(weight=weight, label_smoothing=label_smoothing), cbs=cbs, **kwargs)
+    weight = _class_weights(y, names, dls.device) if class_weights else None
+    loss_func = CrossEntropyLossFlat(weight=weight, label_smoothing=label_smoothing)
+    learn = transfer_learner(dls, pretrained, seed=seed, loss_func=loss_func, cbs=cbs, **kwargs)
     with learn.no_logging(), learn.added_cbs(SkipValidation()): learn.fine_tune(epochs, **(fit or {}))
-    with learn.no_bar(): probs = learn.get_X_preds(X_test, bs=256)[0]
+    probs = learn.split_preds(learn.dls.valid)
     return Transfer('fine-tuned' if learn.pretrained else 'from scratch', y_test, names[probs.argmax(1).numpy()], learn)
 
 # %% ../nbs/api/24_transfer.ipynb #f89422f5
@@ -139,6 +183,24 @@ class FewLabels:
         ax.set_xscale('log'), ax.set_xlabel('labelled windows'), ax.set_ylabel('macro F1'), ax.grid(alpha=.3), ax.legend()
         return fig
 
+# %% ../nbs/api/24_transfer.ipynb #a404714a
+def _fewer(dls, X, y, kept, test):
+    "The same dataloaders with some of the training windows."
+    ds = dls.train.dataset
+    return get_ts_dls(X, y, splits=(kept.tolist(), test.tolist()), sel_vars=ds.sel_vars, sel_steps=ds.sel_steps,
+                      tfms=[ds.tfms[0], TSClassification(vocab=list(dls.vocab))], batch_tfms=list(dls.train.after_batch.fs),
+                      bs=min(dls.train.bs, len(kept)), inplace=False)
+
+# %% ../nbs/api/24_transfer.ipynb #fda78c4c
+def _draws(y, y_test, budgets, seeds):
+    "For each budget, from the smallest number of labels on: how many labels, the budget, and the windows of each draw."
+    y, splits = np.concatenate([y, y_test]), (np.arange(len(y)), np.arange(len(y), len(y) + len(y_test)))
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'fewer than', FlowFMWarning)
+        kept = [[few_labels(splits, y, b, seed=s)[0] for s in range(seeds)] for b in budgets]
+    return sorted(((len(k[0]), b, k) for k, b in zip(kept, budgets)), key=lambda d: d[0])
+
+# %% ../nbs/api/24_transfer.ipynb #b60a25bb
 def few_label_curve(
     dls, # tsai dataloaders with classes, a training and a validation split
     recipe:Callable=linear_probe, # `linear_probe`, `knn_probe` or `fine_tune`
@@ -148,20 +210,12 @@ def few_label_curve(
     **kwargs, # Further arguments of the recipe
 ) -> FewLabels:
     "Scores of a recipe with few labels, pretrained and not."
-    X, y, X_test, y_test = labelled_windows(dls)
-    splits = (np.arange(len(X)), np.arange(len(X), len(X) + len(X_test)))
-    both, classes = np.concatenate([X, X_test]), np.concatenate([y, y_test])
-    found, rows = [], {'pretrained': [], 'not pretrained': []}
-    for b in budgets:
-        with warnings.catch_warnings():
-            warnings.filterwarnings('ignore', 'fewer than', FlowFMWarning)
-            kept = [few_labels(splits, classes, b, seed=s)[0] for s in range(seeds)]
-        found.append((len(kept[0]), b, kept))
-    found.sort(key=lambda f: f[0])
-    for n, _, kept in found:
+    (y, y_test), intake = _labels(dls), Intake(dls)
+    X = torch.cat([intake.raw(dls.train), intake.raw(dls.valid)]).numpy()
+    both, test = np.concatenate([y, y_test]), np.arange(len(y), len(y) + len(y_test))
+    draws, rows = _draws(y, y_test, budgets, seeds), {'pretrained': [], 'not pretrained': []}
+    for _, _, kept in draws:
         for name, start in zip(rows, (pretrained, False)):
-            rows[name].append([])
-            for seed, k in enumerate(kept):
-                some = get_ts_dls(both, classes, splits=(k.tolist(), splits[1].tolist()), tfms=[None, TSClassification(vocab=list(dls.vocab))], batch_tfms=list(dls.train.after_batch.fs), bs=min(dls.train.bs, n), inplace=False)
-                rows[name][-1].append(recipe(some, start, seed=seed, **kwargs).metrics)
-    return FewLabels(tuple(b for _, b, _ in found), [n for n, _, _ in found], rows)
+            made = [_fewer(dls, X, both, k, test) for k in kept]
+            rows[name].append([recipe(d, start, seed=s, **kwargs).metrics for s, d in enumerate(made)])
+    return FewLabels(tuple(b for _, b, _ in draws), [n for n, _, _ in draws], rows)

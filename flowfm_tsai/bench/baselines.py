@@ -25,7 +25,7 @@ from tsai.models.MINIROCKET_Pytorch import MiniRocketFeatures
 from tsai.models.PatchTST import PatchTST
 from ..core import *
 from ..classifiers import *
-from ..learner import LABEL_SMOOTHING, adamw, default_epochs
+from ..joint import LABEL_SMOOTHING, adamw, default_epochs
 from ..transfer import *
 
 # %% ../../nbs/api/bench/02_baselines.ipynb #5110290a

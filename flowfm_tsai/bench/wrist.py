@@ -13,11 +13,13 @@ import matplotlib.pyplot as plt
 from tsai.data.core import get_ts_dls, TSClassification
 from ..core import *
 from .runner import Workplace, command_line, mean_sd, shows, write_result
-from .transfer import fill_page, open_set
+from .transfer import fill_page
 from ..classifiers import *
-from ..learner import WRIST_TFMS, flowfm_learner
-from ..pretrained import *
 from ..data.splits import *
+from ..learner import flowfm_learner
+from ..pretrained import weights_sha256
+from ..wearables.har import open_set
+from ..wearables.tfms import WRIST_TFMS
 
 # %% ../../nbs/api/bench/06_wrist.ipynb #46e252e6
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Way:
     options:dict=field(default_factory=dict) # Arguments of `flowfm_learner`
     pretrained:bool=False # Whether it must start from weights
 
-# %% ../../nbs/api/bench/06_wrist.ipynb #4898a98b
+# %% ../../nbs/api/bench/06_wrist.ipynb #8c702cb5
+WRIST = 'wrist-tiny' # the weights that `flowfm_learner` starts from, unless told otherwise
 WAYS = [Way('pretrained', pretrained=True), # the others are compared with the first
         Way('from scratch', dict(pretrained=False)),
         Way('from scratch, augmented', dict(pretrained=False, augment=WRIST_TFMS))]
