@@ -41,7 +41,13 @@ def arguments(self:WindowTransform) -> dict:
     "What this transform was made with, by name: `type(t)(**t.arguments)` makes another one like it."
     return {name: getattr(self, name) for name in inspect.signature(type(self).__init__).parameters if name != 'self'}
 
-# %% ../../nbs/api/data/02_augment.ipynb #69bcec04
+# %% ../../nbs/api/data/02_augment.ipynb #46a6fd37
+def _mirrored_steps(n, shift):
+    "For each window the steps (B, n) to take, from `shift` (B, 1) on, back at both ends."
+    at = torch.arange(n, device=shift.device) + shift
+    return (n-1) - ((n-1) - at.abs()).abs()
+
+# %% ../../nbs/api/data/02_augment.ipynb #525023f4
 class TimeShift(WindowTransform):
     "Start a little earlier or later; what is missing at the end is the rest of the window, backwards."
     def __init__(self,
@@ -53,8 +59,6 @@ class TimeShift(WindowTransform):
         store_attr('steps')
 
     def change(self, x):
-        last = x.shape[-1] - 1
-        shift = torch.randint(-self.steps, self.steps+1, (len(x), 1), device=x.device)
-        if self.steps > last: raise ValueError(f"steps={self.steps}: expected less than the length of a window, {last+1}")
-        at = last - (last - (torch.arange(last+1, device=x.device) + shift).abs()).abs() # (B, L)
+        if self.steps >= x.shape[-1]: raise ValueError(f"steps={self.steps}: expected less than the length of a window, {x.shape[-1]}")
+        at = _mirrored_steps(x.shape[-1], torch.randint(-self.steps, self.steps+1, (len(x), 1), device=x.device))
         return x.gather(-1, at[:, None].expand_as(x))
