@@ -9,7 +9,6 @@ __all__ = ['DistillCallback']
 import copy
 import torch
 from fastcore.basics import patch
-from ..core import *
 from ..models import *
 from ..sampling import *
 from .base import *
