@@ -502,6 +502,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/flowfm_tsai', 'doc_host': 
                                   'flowfm_tsai.core.Registry.name_of': ('api/core.html#registry.name_of', 'flowfm_tsai/core.py'),
                                   'flowfm_tsai.core.Registry.register': ('api/core.html#registry.register', 'flowfm_tsai/core.py'),
                                   'flowfm_tsai.core.Registry.spec': ('api/core.html#registry.spec', 'flowfm_tsai/core.py'),
+                                  'flowfm_tsai.core._again': ('api/core.html#_again', 'flowfm_tsai/core.py'),
                                   'flowfm_tsai.core._check_array': ('api/core.html#_check_array', 'flowfm_tsai/core.py'),
                                   'flowfm_tsai.core._check_block': ('api/core.html#_check_block', 'flowfm_tsai/core.py'),
                                   'flowfm_tsai.core._sums': ('api/core.html#_sums', 'flowfm_tsai/core.py'),
