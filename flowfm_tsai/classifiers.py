@@ -6,7 +6,6 @@
 __all__ = ['scores', 'linear_classifier', 'knn_classifier', 'window_features', 'random_forest']
 
 # %% ../nbs/api/21_classifiers.ipynb #a2e365a3
-from typing import Optional
 import numpy as np
 from scipy.stats import kurtosis, skew
 from sklearn.ensemble import RandomForestClassifier
@@ -32,11 +31,32 @@ def linear_classifier(
     "Logistic regression on standardised representations."
     return make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=2000))
 
+# %% ../nbs/api/21_classifiers.ipynb #647efc76
 def knn_classifier(
     k:int=5, # Neighbours
 ): # An unfitted scikit-learn pipeline
     "Nearest neighbours by cosine distance among standardised representations."
     return make_pipeline(StandardScaler(), KNeighborsClassifier(k, metric='cosine'))
+
+# %% ../nbs/api/21_classifiers.ipynb #f79a8519
+def _standardised(X): # (N, C, L) -> the same, mean 0 and deviation 1 in each window and channel; zeros where it stands still
+    mean, std = X.mean(-1, keepdims=True), X.std(-1, keepdims=True)
+    still = std <= 1e-12*np.abs(X).max(-1, keepdims=True)
+    return np.where(still, 0, X - mean) / np.where(still, 1, std)
+
+# %% ../nbs/api/21_classifiers.ipynb #ba637695
+def _strength(X): # (N, C, L) -> 10 and 2 features, (N, C) each
+    d = np.diff(X)
+    levels = np.quantile(X, [0, .05, .25, .5, .75, .95, 1], axis=-1)
+    return [X.mean(-1), X.std(-1), *levels, np.sqrt((X**2).mean(-1))], [np.abs(d).mean(-1), d.std(-1)]
+
+# %% ../nbs/api/21_classifiers.ipynb #c50b92ef
+def _spectrum(z): # standardised (N, C, L) -> 6 features, (N, C) each
+    power = np.abs(np.fft.rfft(z))**2 # (N, C, L//2+1)
+    total = power.sum(-1, keepdims=True)
+    share, freq = power / np.where(total > 0, total, 1), np.arange(power.shape[-1]) / z.shape[-1]
+    entropy = -(share*np.log(share + 1e-12)).sum(-1) # of shares, which have no unit
+    return [freq[power.argmax(-1)], share.max(-1), (share*freq).sum(-1), entropy, share[..., 1:5].sum(-1), share[..., 5:20].sum(-1)]
 
 # %% ../nbs/api/21_classifiers.ipynb #589a05f4
 def window_features(
@@ -45,18 +65,14 @@ def window_features(
     "Hand-made features of each window: 21 for each channel, and one for each pair of channels."
     X = np.asarray(check_windows(X, min_len=8), np.float64)
     if not np.isfinite(X).all(): raise ValueError("hand-made features need finite values: fill in missing ones first")
-    d = np.diff(X)
-    power = np.abs(np.fft.rfft(X - X.mean(-1, keepdims=True)))**2 # (N, C, L//2+1)
-    share = power / np.maximum(power.sum(-1, keepdims=True), 1e-12)
-    freq = np.arange(power.shape[-1]) / X.shape[-1]
-    feats = [X.mean(-1), X.std(-1), *np.quantile(X, [0, .05, .25, .5, .75, .95, 1], axis=-1), np.sqrt((X**2).mean(-1)),
-             skew(X, axis=-1, nan_policy='propagate'), kurtosis(X, axis=-1), np.abs(d).mean(-1), d.std(-1), (np.diff(np.sign(X - X.mean(-1, keepdims=True))) != 0).mean(-1),
-             freq[power.argmax(-1)], share.max(-1), (share*freq).sum(-1), -(share*np.log(share + 1e-12)).sum(-1), *np.moveaxis(np.stack([share[..., 1:5].sum(-1), share[..., 5:20].sum(-1)], -1), -1, 0)]
-    z = (X - X.mean(-1, keepdims=True)) / np.maximum(X.std(-1, keepdims=True), 1e-12)
-    corr = np.einsum('ncl,nkl->nck', z, z) / X.shape[-1]
+    z, (levels, changes) = _standardised(X), _strength(X)
+    crossings = (np.diff(np.sign(z)) != 0).mean(-1)
+    feats = [*levels, skew(z, axis=-1), kurtosis(z, axis=-1), *changes, crossings, *_spectrum(z)]
     i, j = np.triu_indices(X.shape[1], 1)
-    return np.nan_to_num(np.concatenate([np.stack(feats, -1).reshape(len(X), -1), corr[:, i, j]], 1)).astype(np.float32)
+    corr = np.einsum('ncl,nkl->nck', z, z)[:, i, j] / X.shape[-1]
+    return np.nan_to_num(np.concatenate([np.stack(feats, -1).reshape(len(X), -1), corr], 1)).astype(np.float32)
 
+# %% ../nbs/api/21_classifiers.ipynb #3fee0996
 def random_forest(
     n_trees:int=300, # Number of trees
     seed:int=0, # Seed

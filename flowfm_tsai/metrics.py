@@ -14,6 +14,7 @@ from scipy import linalg, signal
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import NearestNeighbors
 from fastai.torch_core import set_seed
+from fastcore.basics import patch
 from tsai.data.core import get_ts_dls, TSClassification
 from tsai.learner import ts_learner
 from tsai.models.FCN import FCN
@@ -33,26 +34,31 @@ class FeatureClassifier(nn.Module):
         self.register_buffer('mean', torch.zeros(c_in)), self.register_buffer('std', torch.ones(c_in))
 
     def pooled(self, x): # (B, C, L) -> (B, F)
-        net = self.net
-        return net.gap(net.convblock3(net.convblock2(net.convblock1((plain(x) - self.mean[:, None]) / self.std[:, None]))))
+        net, z = self.net, (plain(x) - self.mean[:, None]) / self.std[:, None]
+        return net.gap(net.convblock3(net.convblock2(net.convblock1(z))))
 
     def forward(self,
         x:Tensor, # (B, C, L) windows in raw units
     ) -> Tensor: # (B, K) logits
         return self.net.fc(self.pooled(x))
 
-    def features(self,
-        X, # (N, C, L) windows in raw units, without NaN
-        bs:int=256, # Windows in one batch
-    ) -> tuple: # Features (N, F), and probabilities of the classes (N, K), float64
-        "What the classifier sees in each window."
-        check_windows(X, self.mean.numel())
-        if not np.isfinite(np.asarray(X)).all(): raise ValueError("the windows have NaN or infinite values, and a classifier of whole windows can't judge those: leave them out or fill them in")
-        with evaluating(self):
-            Z = [self.pooled(plain(X[i:i+bs]).float().to(self.mean.device)) for i in range(0, len(X), bs)]
-            P = [self.net.fc(z).softmax(1) for z in Z]
-        return tuple(torch.cat(v).cpu().double().numpy() for v in (Z, P))
+# %% ../nbs/api/22_metrics.ipynb #09644765
+@patch
+def features(self:FeatureClassifier,
+    X, # (N, C, L) windows in raw units, without NaN
+    bs:int=256, # Windows in one batch
+) -> tuple: # Features (N, F), and probabilities of the classes (N, K), float64
+    "What the classifier sees in each window."
+    check_windows(X, self.mean.numel())
+    if not np.isfinite(np.asarray(X)).all():
+        raise ValueError("the windows have NaN or infinite values, and a classifier of whole windows can't judge those: "
+                         "leave them out or fill them in")
+    with evaluating(self):
+        Z = [self.pooled(plain(X[i:i+bs]).float().to(self.mean.device)) for i in range(0, len(X), bs)]
+        P = [self.net.fc(z).softmax(1) for z in Z]
+    return tuple(torch.cat(v).cpu().double().numpy() for v in (Z, P))
 
+# %% ../nbs/api/22_metrics.ipynb #af52cd0f
 def fit_features(
     X, # (N, C, L) real windows in raw units
     y, # (N,) their classes
@@ -81,10 +87,13 @@ def fit_features(
 def _check_features(*groups, need=1, what=''):
     for Z in groups:
         if Z.ndim != 2: raise ValueError(f"expected features (N, F), got {Z.shape}: FeatureClassifier.features makes them from windows")
-        if not np.isfinite(Z).all(): raise ValueError(f"{int((~np.isfinite(Z)).any(1).sum())} of {len(Z)} samples have features that are NaN or infinite: the generator may have diverged")
+        bad = int((~np.isfinite(Z)).any(1).sum())
+        if bad: raise ValueError(f"{bad} of {len(Z)} samples have features that are NaN or infinite: the generator may have diverged")
         if len(Z) < need: raise ValueError(f"{what} needs at least {need} samples, got {len(Z)}: generate more")
-    if len({Z.shape[1] for Z in groups}) > 1: raise ValueError(f"expected as many features on both sides, got {[Z.shape for Z in groups]}")
+    if len({Z.shape[1] for Z in groups}) > 1:
+        raise ValueError(f"expected as many features on both sides, got {[Z.shape for Z in groups]}")
 
+# %% ../nbs/api/22_metrics.ipynb #5b6eb0d6
 def frechet_distance(
     A, # (N, F) features of one set
     B, # (M, F) features of the other
@@ -107,8 +116,12 @@ def precision_recall(
     if k < 1: raise ValueError(f"k={k}: expected at least 1")
     _check_features(real, generated, need=k+1, what=f"precision and recall with k={k}")
     radius = [NearestNeighbors(n_neighbors=k+1).fit(Z).kneighbors(Z)[0][:, k] for Z in (real, generated)] # each is its own first neighbour
-    def among(Z, others, r): return float(np.concatenate(list(pairwise_distances_chunked(Z, others, reduce_func=lambda d, start: (d < r).any(1)))).mean())
-    return among(generated, real, radius[0]), among(real, generated, radius[1])
+    return _share_among(generated, real, radius[0]), _share_among(real, generated, radius[1])
+
+# %% ../nbs/api/22_metrics.ipynb #8f723b2a
+def _share_among(Z, others, radius): # of the samples Z, those nearer to one of the others than its radius
+    near = pairwise_distances_chunked(Z, others, reduce_func=lambda d, start: (d < radius).any(1))
+    return float(np.concatenate(list(near)).mean())
 
 # %% ../nbs/api/22_metrics.ipynb #77e0ca02
 def inception_score(
@@ -120,17 +133,30 @@ def inception_score(
     if not np.allclose(P.sum(1), 1, atol=1e-3): raise ValueError("expected probabilities that add up to 1 for each sample")
     return float(np.exp((P * (np.log(P + 1e-16) - np.log(P.mean(0) + 1e-16))).sum(1).mean()))
 
+# %% ../nbs/api/22_metrics.ipynb #abc72fdc
+def _power(x): # (N, C, L) -> (C, L//2), the average spectrum without frequency zero
+    return signal.periodogram(x, axis=-1)[1].mean(0)[:, 1:]
+
+# %% ../nbs/api/22_metrics.ipynb #cfc7d24c
+def _floor(x, power): # (N, C, L) and its spectrum -> (C, 1)
+    variance, rounding = power.mean(-1)/2, (1e-12*np.abs(x).max((0, 2)))**2
+    return np.maximum(1e-12*variance, rounding)[:, None]
+
 # %% ../nbs/api/22_metrics.ipynb #dd4ae6cd
 def log_spectral_distance(
     real, # (N, C, L) real windows
     generated, # (M, C, L) generated ones
 ) -> np.ndarray: # (C,) in dB
     "Root mean square difference of the average power spectra, in decibels, per channel."
-    real, generated = (np.asarray(check_windows(x, min_len=4, name=name), np.float64) for x, name in ((real, 'real'), (generated, 'generated')))
-    if real.shape[1:] != generated.shape[1:]: raise ValueError(f"expected windows of the same channels and length, got {real.shape} and {generated.shape}")
-    if not (np.isfinite(real).all() and np.isfinite(generated).all()): raise ValueError("the windows have NaN or infinite values: spectra need whole windows")
-    a, b = (10*np.log10(signal.periodogram(x, axis=-1)[1].mean(0)[:, 1:] + 1e-12) for x in (real, generated))
-    return np.sqrt(((a-b)**2).mean(-1))
+    real, generated = (np.asarray(check_windows(x, min_len=4, name=k), np.float64) for k, x in dict(real=real, generated=generated).items())
+    if real.shape[1:] != generated.shape[1:]:
+        raise ValueError(f"expected windows of the same channels and length, got {real.shape} and {generated.shape}")
+    if not (np.isfinite(real).all() and np.isfinite(generated).all()):
+        raise ValueError("the windows have NaN or infinite values: spectra need whole windows")
+    a, b = _power(real), _power(generated)
+    floor = np.maximum(_floor(real, a), _floor(generated, b))
+    floor[floor == 0] = 1 # nothing but zeros on both sides
+    return 10*np.sqrt(np.square(np.log10(a + floor) - np.log10(b + floor)).mean(-1))
 
 # %% ../nbs/api/22_metrics.ipynb #f0600f4b
 def synthetic_scores(
@@ -156,4 +182,6 @@ def generation_metrics(
     "Compare generated windows with real ones."
     (A, _), (B, P) = classifier.features(real), classifier.features(generated)
     precision, recall = precision_recall(A, B, k)
-    return dict(fid=frechet_distance(A, B), inception_score=inception_score(P), precision=precision, recall=recall, spectral_db=float(log_spectral_distance(real, generated).mean()))
+    spectral = log_spectral_distance(real, generated).mean()
+    return dict(fid=frechet_distance(A, B), inception_score=inception_score(P), precision=precision, recall=recall,
+                spectral_db=float(spectral))

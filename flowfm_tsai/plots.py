@@ -27,18 +27,29 @@ def plot_signals(
     "One row of signals for each group, all on the same scale."
     groups = {k: plain(v).detach().cpu().numpy() for k, v in groups.items()}
     cols = max(len(v) for v in groups.values())
-    fig, axes = plt.subplots(len(groups), cols, figsize=figsize or (3*cols, 2.1*len(groups)+.6), sharex=True, sharey=True, squeeze=False, layout='constrained')
+    fig, axes = plt.subplots(len(groups), cols, figsize=figsize or (3*cols, 2.1*len(groups)+.6),
+                             sharex=True, sharey=True, squeeze=False, layout='constrained')
     for row, (name, signals) in zip(axes, groups.items()):
         row[0].set_ylabel(f'{name} ({unit})' if unit else name)
-        for ax in row[len(signals):]: ax.set_axis_off()
-        for ax, signal in zip(row, signals):
-            lines = ax.plot(np.arange(signal.shape[-1]) / (rate or 1), signal.T, lw=.8)
-            ax.grid(alpha=.3), ax.margins(x=0)
-    width = max(1, int(26*fig.get_figwidth()/(3*cols))) # letters that fit above a column
-    for ax, title in zip(axes[0], titles or []): ax.set_title('\n'.join(textwrap.fill(line, width) for line in str(title).split('\n')), fontsize='medium')
+        lines = _draw_row(row, signals, rate or 1)
+    _wrapped_titles(axes[0], titles or [], width=int(26*fig.get_figwidth()/(3*cols)))
     for ax in axes[-1]: ax.set_xlabel('seconds' if rate else 'steps')
     if channels: fig.legend(lines, channels, loc='outside lower center', ncols=len(channels), frameon=False)
     return fig
+
+# %% ../nbs/api/20_plots.ipynb #fac7ff2b
+def _draw_row(axes, signals, rate): # the lines of the last signal, for the legend
+    for ax in axes[len(signals):]: ax.set_axis_off()
+    for ax, signal in zip(axes, signals):
+        lines = ax.plot(np.arange(signal.shape[-1]) / rate, signal.T, lw=.8)
+        ax.grid(alpha=.3), ax.margins(x=0)
+    return lines
+
+# %% ../nbs/api/20_plots.ipynb #3f7d6003
+def _wrapped_titles(axes, titles, width): # width in letters
+    for ax, title in zip(axes, titles):
+        lines = [textwrap.fill(line, max(1, width)) for line in str(title).split('\n')]
+        ax.set_title('\n'.join(lines), fontsize='medium')
 
 # %% ../nbs/api/20_plots.ipynb #3cc27dcc
 def plot_confusion(
@@ -50,14 +61,20 @@ def plot_confusion(
     "Confusion matrix: each row is a true class, with counts, shaded by their share of the row."
     labels = np.unique(np.concatenate([np.asarray(y_true), np.asarray(y_pred)]))
     counts = confusion_matrix(y_true, y_pred, labels=labels)
-    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     fig, ax = plt.subplots(figsize=figsize or (2.2 + .6*len(labels), 1.8 + .55*len(labels)), layout='constrained')
-    ax.imshow(share, cmap='Blues', vmin=0, vmax=1)
-    for i, j in np.ndindex(*counts.shape):
-        if counts[i, j]: ax.text(j, i, counts[i, j], ha='center', va='center', color='white' if share[i, j] > .5 else 'black', fontsize='small')
-    ax.set_xticks(range(len(labels)), labels, rotation=40, ha='right', rotation_mode='anchor'), ax.set_yticks(range(len(labels)), labels)
+    _draw_counts(ax, counts)
+    ax.set_xticks(range(len(labels)), labels, rotation=40, ha='right', rotation_mode='anchor')
+    ax.set_yticks(range(len(labels)), labels)
     ax.set_xlabel('predicted'), ax.set_ylabel('true'), ax.set_title(title, fontsize='medium')
     return fig
+
+# %% ../nbs/api/20_plots.ipynb #77d17b4d
+def _draw_counts(ax, counts):
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    ax.imshow(share, cmap='Blues', vmin=0, vmax=1)
+    for i, j in zip(*counts.nonzero()):
+        color = 'white' if share[i, j] > .5 else 'black'
+        ax.text(j, i, counts[i, j], ha='center', va='center', color=color, fontsize='small')
 
 # %% ../nbs/api/20_plots.ipynb #894ab291
 def plot_tsne(
@@ -69,13 +86,25 @@ def plot_tsne(
 ): # Matplotlib figure
     "t-SNE maps of the same samples by different features, or of different samples by the same."
     labels = np.asarray(labels)
-    panels = {title: np.asarray(Z).reshape(len(labels), -1) for title, Z in panels.items()}
+    features = [np.asarray(Z).reshape(len(labels), -1) for Z in panels.values()]
     if len(labels) < 4: raise ValueError(f"t-SNE needs at least 4 samples, got {len(labels)}")
-    def place(Z): return TSNE(perplexity=min(30, (len(Z)-1)/3), init='pca', random_state=seed).fit_transform(StandardScaler().fit_transform(Z))
-    places = np.split(place(np.concatenate(list(panels.values()))), len(panels)) if joint else [place(Z) for Z in panels.values()]
-    fig, axes = plt.subplots(1, len(panels), figsize=figsize or (4.6*len(panels), 4.9), squeeze=False, sharex=joint, sharey=joint, layout='constrained')
-    for ax, title, xy in zip(axes[0], panels, places):
-        for i, c in enumerate(np.unique(labels)): ax.scatter(*xy[labels == c].T, s=9, alpha=.75, color=plt.get_cmap('tab10' if len(np.unique(labels)) <= 10 else 'tab20')(i), label=str(c), lw=0)
-        ax.set_title(title, fontsize='medium'), ax.set_xticks([]), ax.set_yticks([])
+    if joint: places = np.split(_tsne(np.concatenate(features), seed), len(panels))
+    else: places = [_tsne(Z, seed) for Z in features]
+    fig, axes = plt.subplots(1, len(panels), figsize=figsize or (4.6*len(panels), 4.9),
+                             squeeze=False, sharex=joint, sharey=joint, layout='constrained')
+    for ax, title, xy in zip(axes[0], panels, places): _draw_map(ax, title, xy, labels)
     fig.legend(*ax.get_legend_handles_labels(), loc='outside lower center', ncols=4, frameon=False, markerscale=2)
     return fig
+
+# %% ../nbs/api/20_plots.ipynb #d037a070
+def _tsne(Z, seed): # (N, F) -> (N, 2)
+    tsne = TSNE(perplexity=min(30, (len(Z)-1)/3), init='pca', random_state=seed)
+    return tsne.fit_transform(StandardScaler().fit_transform(Z))
+
+# %% ../nbs/api/20_plots.ipynb #121b570e
+def _draw_map(ax, title, xy, labels):
+    classes = np.unique(labels)
+    colours = plt.get_cmap('tab10' if len(classes) <= 10 else 'tab20')
+    for i, c in enumerate(classes):
+        ax.scatter(*xy[labels == c].T, s=9, alpha=.75, color=colours(i), label=str(c), lw=0)
+    ax.set_title(title, fontsize='medium'), ax.set_xticks([]), ax.set_yticks([])

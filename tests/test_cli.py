@@ -27,6 +27,17 @@ def test_pretrain_finetune_generate(waves, tmp_path):
     flowfm('generate', '--weights', 'pretrained', '--n', 5, '--method', 'euler', '--steps', 7, '--seed', 0, '--out', 'again.npz', cwd=tmp_path)
     np.testing.assert_array_equal(np.load(tmp_path/'generated.npz')['X'], np.load(tmp_path/'again.npz')['X'])
 
+def test_generated_is_read_whatever_its_shape(tmp_path):
+    "More channels than time steps, as an EEG has: what `generate` wrote is what `--like` and the other commands read."
+    np.savez(tmp_path/'eeg.npz', X=np.random.default_rng(0).normal(size=(40, 64, 50)).astype(np.float32), layout='NCL')
+    flowfm('pretrain', '--data', 'eeg.npz', '--out', 'w', '--epochs', 1, '--bs', 20, cwd=tmp_path)
+    for _ in range(2): # the second time it replaces what the first one wrote
+        assert '2 signals of 64 channels and 50 steps' in flowfm('generate', '--weights', 'w', '--n', 2, '--seed', 0, '--out', 'g.npz', cwd=tmp_path)
+    assert np.load(tmp_path/'g.npz')['X'].shape == (2, 64, 50)
+    assert '6 signals of 64 channels and 50 steps' in flowfm('generate', '--weights', 'w', '--n', 3, '--like', 'g.npz', '--out', 'h.npz', cwd=tmp_path)
+    assert sorted(f.name for f in tmp_path.iterdir()) == ['eeg.npz', 'g.npz', 'h.npz', 'w']
+    flowfm('pretrain', '--data', 'g.npz,h.npz', '--weights', 'w', '--out', 'v', '--epochs', 1, '--bs', 8, cwd=tmp_path)
+
 def test_twin_and_distilled(waves, tmp_path):
     np.savez(tmp_path/'waves.npz', X=waves[0])
     for arch in ('FlowFM', 'DiffFM'): flowfm('pretrain', '--data', 'waves.npz', '--arch', arch, '--out', arch, '--epochs', 1, '--patch-size', 12, cwd=tmp_path)
@@ -96,7 +107,7 @@ def test_demo(tmp_path):
     pytest.importorskip('seglearn', reason="the package seglearn brings the recordings: pip install 'flowfm_tsai[demo]'")
     args = ('demo', '--pretrain-epochs', 1, '--epochs', 4, '--overlap', 0, '--patch-size', 50, '--steps', 2)
     out = flowfm(*args, cwd=tmp_path)
-    assert all(row in out for row in ('random forest', 'linear probe', 'fine-tuned', 'from scratch', 'unseen subjects'))
+    assert all(row in out for row in ('random forest', 'MiniRocket', 'linear probe', 'fine-tuned', 'from scratch', 'unseen subjects', 'generated over real'))
     made = {f.name for f in (tmp_path/'demo').iterdir()}
     assert {'tsne.png', 'confusion.png', 'generated_acceleration.png', 'generated_rotation.png', 'table.md', 'settings.json'} <= made
     assert all((tmp_path/'demo'/f).read_bytes()[:4] == b'\x89PNG' for f in made if f.endswith('.png'))

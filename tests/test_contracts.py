@@ -3,14 +3,12 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from tsai.data.core import get_ts_dls, TSClassification, TSTensor
 from tsai.data.preprocessing import TSStandardize
 from tsai.learner import ts_learner
 from tsai.tslearner import TSClassifier
 from fastai.learner import Learner
 from tsai.models.utils import build_ts_model, ts_splitter
-from fastai.callback.core import Callback
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.mixup import MixUp
 from fastai.callback.training import GradientAccumulation

@@ -17,11 +17,10 @@ from tsai.data.core import get_ts_dls
 from ..core import *
 from .runner import *
 from ..callbacks import *
-from ..pretext.distillation import *
 from ..learner import *
 from ..metrics import *
 from ..paths import *
-from ..recipes import *
+from ..wearables.files import *
 
 # %% ../../nbs/api/bench/03_generation.ipynb #31ec5b89
 class Bench(Workplace):

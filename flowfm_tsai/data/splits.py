@@ -23,17 +23,22 @@ def subject_folds(
     "Folds by subject: nobody's windows are on both sides, and everybody is tested once."
     subjects = np.asarray(subjects)
     who = np.unique(subjects)
-    if not 2 <= n_folds <= len(who): raise ValueError(f"n_folds={n_folds}: expected at least 2 and at most {len(who)}, the number of subjects")
-    if y is None:
-        parts = np.array_split(np.random.default_rng(seed).permutation(who), n_folds)
-        return [(np.flatnonzero(~np.isin(subjects, p)), np.flatnonzero(np.isin(subjects, p))) for p in parts]
-    y = np.asarray(y)
+    if not 2 <= n_folds <= len(who):
+        raise ValueError(f"n_folds={n_folds}: expected at least 2 and at most {len(who)}, the number of subjects")
+    if y is not None: return _even_folds(subjects, n_folds, seed, np.asarray(y))
+    parts = np.array_split(np.random.default_rng(seed).permutation(who), n_folds)
+    return [(np.flatnonzero(~np.isin(subjects, p)), np.flatnonzero(np.isin(subjects, p))) for p in parts]
+
+# %% ../../nbs/api/data/01_splits.ipynb #19d8158f
+def _even_folds(subjects, n_folds, seed, y):
+    "Folds by subject with about the same share of every class."
     alone = [str(c) for c in np.unique(y) if len(np.unique(subjects[y == c])) == 1]
-    if alone: warn(f"only one subject has the class {', '.join(alone)}: where it is tested, nothing was trained on it")
+    if alone: warn(f"only one subject has the class {', '.join(alone)}: where it is tested, nothing was trained on it", 3)
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', 'The least populated class')
         return list(StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed).split(y, y, subjects))
 
+# %% ../../nbs/api/data/01_splits.ipynb #db50accf
 def leave_one_subject_out(
     subjects:np.ndarray, # (N,) subject of each window
 ) -> dict: # For each subject (train, test): numbers of windows
@@ -41,12 +46,13 @@ def leave_one_subject_out(
     subjects = np.asarray(subjects)
     return {s.item(): (np.flatnonzero(subjects != s), np.flatnonzero(subjects == s)) for s in np.unique(subjects)}
 
+# %% ../../nbs/api/data/01_splits.ipynb #b23d6dd9
 def random_split(
     n:int, # Number of windows
-    test:float=.2, # Share to test on
+    test:float=.2, # Share to test on; a fifth, as in the FlowFM paper
     seed:int=0, # Which windows
 ) -> tuple: # (train, test): numbers of windows
-    "Windows chosen at random, as in the FlowFM paper (a fifth). Neighbours that overlap are on both sides: the score is no measure of what unseen people get."
+    "Choose windows at random. Neighbours that overlap are on both sides: the score is no measure of what unseen people get."
     if not 0 < test < 1: raise ValueError(f"test={test}: expected a share between 0 and 1")
     order, k = np.random.default_rng(seed).permutation(n), round(n*test)
     if not 0 < k < n: raise ValueError(f"test={test} of {n} windows leaves one side empty")
@@ -61,7 +67,8 @@ def few_labels(
 ) -> tuple: # (fewer, test): numbers of windows
     "Keep the labels of a few training windows of each class."
     train, y, rng = np.asarray(splits[0]), np.asarray(y), np.random.default_rng(seed)
-    if n <= 0 or isinstance(n, float) and n > 1: raise ValueError(f"n={n}: expected a number of windows (int), or a share between 0 and 1 (float)")
+    if n <= 0 or isinstance(n, float) and n > 1:
+        raise ValueError(f"n={n}: expected a number of windows (int), or a share between 0 and 1 (float)")
     keep, short = [], []
     for c in np.unique(y[train]):
         own = rng.permutation(train[y[train] == c])
@@ -71,6 +78,29 @@ def few_labels(
     if short: warn(f"fewer than {n} training windows: {', '.join(short)}. All of them are kept")
     return np.sort(np.concatenate(keep)), splits[1]
 
+# %% ../../nbs/api/data/01_splits.ipynb #d5b426e9
+def _owners(splits, n):
+    "The side that each of `n` windows is on, -1 for none."
+    sides = [np.flatnonzero(s) if s.dtype == bool else s.astype(np.int64) for s in map(np.asarray, splits)]
+    owner = np.full(n, -1)
+    for i, s in enumerate(sides):
+        if not len(s): raise ValueError(f"side {i} of the split is empty")
+        if (out := s[(s < 0) | (s >= n)]).size: raise ValueError(f"side {i} of the split has window {out[0]}, of {n} windows")
+        if (twice := s[(owner[s] >= 0) & (owner[s] != i)]).size:
+            raise ValueError(f"{len(twice)} windows are on two sides of the split, the first is {twice[0]}")
+        owner[s] = i
+    return owner
+
+# %% ../../nbs/api/data/01_splits.ipynb #c72e20b7
+def _overlaps(known, used, seconds):
+    "An order of the windows, and which of them share samples with the next in it."
+    if 'start' in known and 'recording' in known:
+        by = np.lexsort((known['start'], known['recording']))
+        return by, (np.diff(known['recording'][by]) == 0) & (np.diff(known['start'][by]) < seconds - 1e-6)
+    near = np.diff(used) == 1
+    for k in {'pid', 'y'} & set(known): near &= known[k][1:] == known[k][:-1]
+    return np.arange(len(used)), near
+
 # %% ../../nbs/api/data/01_splits.ipynb #3d2ab116
 def check_splits(
     splits:tuple, # (train, test), or (train, validation, test)
@@ -78,28 +108,15 @@ def check_splits(
     seconds:float=10., # Length of a window, for `start` in `data.columns`
 ):
     "Raise a `ValueError` if a window, a subject, or a stretch of a recording is on more than one side of a split."
-    sides = [np.flatnonzero(s) if s.dtype == bool else s.astype(np.int64) for s in map(np.asarray, splits)]
-    for i, s in enumerate(sides):
-        if not len(s): raise ValueError(f"side {i} of the split is empty")
-        if s.min() < 0 or s.max() >= len(data): raise ValueError(f"side {i} of the split has window {s.max() if s.max() >= len(data) else s.min()}, of {len(data)} windows")
-    owner = np.full(len(data), -1)
-    for i, s in enumerate(sides):
-        if (twice := s[(owner[s] >= 0) & (owner[s] != i)]).size: raise ValueError(f"{len(twice)} windows are on two sides of the split, the first is {twice[0]}")
-        owner[s] = i
+    owner = _owners(splits, len(data))
     used = np.flatnonzero(owner >= 0)
-    known = {k: v[used] for k, v in data.arrays().items()}
-    owner = owner[used]
-    if 'start' in known and 'recording' in known:
-        by = np.lexsort((known['start'], known['recording']))
-        near = (np.diff(known['recording'][by]) == 0) & (np.diff(known['start'][by]) < seconds - 1e-6)
-    else:
-        by, near = np.arange(len(used)), np.diff(used) == 1
-        for k in {'pid', 'y'} & set(known): near &= known[k][1:] == known[k][:-1]
-    leaks = near & (np.diff(owner[by]) != 0)
-    shared = [str(s) for s in np.unique(known['pid']) if len(np.unique(owner[known['pid'] == s])) > 1] if 'pid' in known else []
+    owner, known = owner[used], {k: v[used] for k, v in data.arrays().items()}
+    by, near = _overlaps(known, used, seconds)
+    leaks = np.flatnonzero(near & (np.diff(owner[by]) != 0))
+    shared = [str(s) for s in np.unique(known.get('pid', [])) if len(np.unique(owner[known['pid'] == s])) > 1]
     said = []
-    if shared: said.append(f"{len(shared)} subjects are on more than one side: {', '.join(shared[:10])}{', ...' if len(shared) > 10 else ''}")
-    if leaks.any():
-        i = int(np.flatnonzero(leaks)[0])
-        said.append(f"{int(leaks.sum())} pairs of windows overlap across the split, the first is {used[by[i]]} and {used[by[i+1]]}")
+    if shared: said.append(f"{len(shared)} subjects are on more than one side: {', '.join(shared[:10])}{', ...'*(len(shared) > 10)}")
+    if len(leaks):
+        first, second = used[by[leaks[0]:leaks[0]+2]]
+        said.append(f"{len(leaks)} pairs of windows overlap across the split, the first is {first} and {second}")
     if said: raise ValueError(f"this split leaks: {'; '.join(said)}. Split by subject with subject_folds")
