@@ -996,6 +996,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/flowfm_tsai', 'doc_host': 
                                                                                    'flowfm_tsai/pretrained.py')},
             'flowfm_tsai.recipes': { 'flowfm_tsai.recipes._fit_and_save': ('api/recipes.html#_fit_and_save', 'flowfm_tsai/recipes.py'),
                                      'flowfm_tsai.recipes._given': ('api/recipes.html#_given', 'flowfm_tsai/recipes.py'),
+                                     'flowfm_tsai.recipes._judges': ('api/recipes.html#_judges', 'flowfm_tsai/recipes.py'),
+                                     'flowfm_tsai.recipes._pooled': ('api/recipes.html#_pooled', 'flowfm_tsai/recipes.py'),
                                      'flowfm_tsai.recipes._report': ('api/recipes.html#_report', 'flowfm_tsai/recipes.py'),
                                      'flowfm_tsai.recipes._sentences': ('api/recipes.html#_sentences', 'flowfm_tsai/recipes.py'),
                                      'flowfm_tsai.recipes.distill': ('api/recipes.html#distill', 'flowfm_tsai/recipes.py'),

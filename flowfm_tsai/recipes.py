@@ -48,6 +48,12 @@ def _fit_and_save(learn, out, epochs, lr, dtype=torch.float32):
     print(f'weights are in {out}')
     return learn
 
+# %% ../nbs/api/30_recipes.ipynb #1136fec6
+def _pooled(data, movement):
+    "Windows of one file or several, to be drawn alike or by how much moves in them."
+    files = data.split(',')
+    return pool([open_data(f) for f in files], 'movement' if movement else None, names=files)
+
 # %% ../nbs/api/30_recipes.ipynb #7f90ed15
 def pretrain(
     data:str, # Windows: a file .npz with X, a folder of `flowfm data`, or a data set's original files; several with commas between
@@ -69,8 +75,7 @@ def pretrain(
 ) -> JointLearner:
     "Pretrain on the windows of a file, without labels. Interrupted, the same command goes on from the last whole epoch."
     if arch not in LEARNERS: raise ValueError(f"arch={arch!r} is unknown: choose one of {', '.join(LEARNERS)}")
-    files = data.split(',')
-    windows, out = pool([open_data(f) for f in files], 'movement' if movement else None, names=files), writable_folder(out)
+    windows, out = _pooled(data, movement), writable_folder(out)
     print(f'{len(windows.X)} windows of {windows.X.shape[1]} channels and {windows.X.shape[2]} steps', flush=True)
     dls = get_ts_dls(windows.X, bs=bs, inplace=False, weights=windows.weights)
     learn = LEARNERS[arch](dls, pretrained=weights or False, size=size, patch_size=patch_size, p=p, seed=seed,
@@ -130,6 +135,12 @@ def _report(results):
     for name, s in results.items(): print(f"{name:16} accuracy {s['accuracy']:.3f}  macro F1 {s['macro_f1']:.3f}")
     return results
 
+# %% ../nbs/api/30_recipes.ipynb #a50b959b
+def _judges(X, Z, c, k):
+    "What reads the representations `Z`, and what reads the windows instead: classifier and features, by name."
+    return {'linear probe': (linear_classifier(c), Z), 'nearest neighbours': (knn_classifier(k), Z),
+            'random forest': (random_forest(), window_features(np.nan_to_num(X)))}
+
 # %% ../nbs/api/30_recipes.ipynb #22779e22
 def probe(
     data:str, # Windows with classes y and subjects pid: a file or a folder, as in `flowfm pretrain`
@@ -141,9 +152,7 @@ def probe(
     data, train, test = load_labelled(data)
     X, y = data.X, data.y
     Z = transfer_learner(get_ts_dls(X, inplace=False), weights).get_embeddings(X).numpy()
-    judges = {'linear probe': (linear_classifier(c), Z), 'nearest neighbours': (knn_classifier(k), Z),
-              'random forest': (random_forest(), window_features(np.nan_to_num(X)))}
-    return _report({name: scores(y[test], clf.fit(F[train], y[train]).predict(F[test])) for name, (clf, F) in judges.items()})
+    return _report({name: scores(y[test], clf.fit(F[train], y[train]).predict(F[test])) for name, (clf, F) in _judges(X, Z, c, k).items()})
 
 # %% ../nbs/api/30_recipes.ipynb #cb3c765b
 def finetune(
