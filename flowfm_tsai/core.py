@@ -173,7 +173,7 @@ def fitting(
     learn, # A learner, when it sends `before_fit` or `after_fit`
 ) -> bool: # `False` around `validate` and `get_preds`
     "Whether a fit has begun or ended."
-    return not learn.lock.locked()
+    return learn.opt is not None and not learn.lock.locked()
 
 # %% ../nbs/api/00_core.ipynb #dd9d95af
 def writable_folder(
