@@ -11,7 +11,6 @@ from typing import Callable, Optional, Union
 from fastcore.foundation import L
 from fastcore.meta import delegates
 from .models import *
-from .paths import *
 from .pretext.flow import *
 from .pretext.distillation import *
 from .joint import *

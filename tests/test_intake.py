@@ -8,7 +8,6 @@ from sklearn.metrics import accuracy_score
 from tsai.data.core import get_ts_dls, TSClassification, TSForecasting, TSMultiLabelClassification, TSRegression
 from tsai.data.preprocessing import *
 from flowfm_tsai.all import *
-from flowfm_tsai.core import FlowFMWarning
 
 SMALL = dict(dim=16, depth=1, n_heads=2, patch_size=6)
 TRAIN, VALID = list(range(60)), list(range(60, 101)) # with bs=20 one window is left over
@@ -112,7 +111,7 @@ def test_checkpoint_in_a_learner(trained, folder, kind):
 @pytest.fixture(scope='module')
 def alone(trained, folder):
     "What each checkpoint says of raw windows in a process without dataloaders, or why it says nothing."
-    import os, subprocess, sys
+    import subprocess, sys
     for kind in KINDS: trained(kind)
     code = f"""
 import json, numpy as np

@@ -1,5 +1,5 @@
 "A task, a path, a sampler, a head and a model class from outside the package, in a file of one's own, here and in fresh processes."
-import importlib, os, sys
+import importlib, sys
 import numpy as np
 import pytest
 import torch

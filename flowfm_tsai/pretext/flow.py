@@ -13,7 +13,6 @@ from fastcore.basics import patch
 from fastai.callback.core import Callback
 from ..core import *
 from ..models import *
-from ..paths import *
 from .base import *
 
 # %% ../../nbs/api/pretext/01_flow.ipynb #b277f71e
