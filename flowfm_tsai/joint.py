@@ -158,7 +158,7 @@ def generate(self:JointLearner,
     "New signals in the units of the training data: `JointModel.generate`."
     options |= {k: v for k, v in dict(text=text, sampler=sampler, method=method, steps=steps).items() if v is not None}
     units = self.model.units
-    if like is not None and units.intake and 'unnamed' in units.intake and not units._affine(): # only these dataloaders can
+    if like is not None and units.intake and 'unnamed' in units.intake and not units._exact(): # only these dataloaders can
         check_windows(like, name='like')
         options['cond'], like, seq_len = {**(cond or {}), 'r': self.get_embeddings(like)}, None, seq_len or self.model.seq_len
     elif cond is not None: options['cond'] = cond

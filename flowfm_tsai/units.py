@@ -131,6 +131,15 @@ def affine(self:Intake) -> Optional[tuple]: # Raw channel of each (-1: derived),
     if (which < 0).all() or _lost(self, x, seen, which): return None
     return which, torch.where(which < 0, torch.nan, scale).float(), torch.where(which < 0, torch.nan, shift).float()
 
+# %% ../nbs/api/07_units.ipynb #a68890f1
+@patch
+def _fills(self:Intake, which):
+    "Whether the dataloaders put something in the place of missing values, or take something away."
+    x = _probe(self.raw(n=256))[0]
+    x[torch.rand(x.shape, generator=make_generator(0)) < .2] = torch.nan
+    kept = x[..., self.dataset.sel_steps][:, which[which >= 0]]
+    return not torch.equal(self(x)[:, which >= 0].isnan().cpu(), kept.isnan())
+
 # %% ../nbs/api/07_units.ipynb #53a79879
 TRANSFORMS = Registry('transform')
 
@@ -252,10 +261,12 @@ def fit(self:Units,
 @patch
 def _know(self:Units, intake):
     "Keep what an intake does, apart from statistics."
-    lines = intake.affine() or (torch.full_like(self.channel, -1), torch.nan, torch.nan)
-    for buffer, value in zip((self.channel, self.in_scale, self.in_shift), lines):
+    lines = intake.affine()
+    values = lines or (torch.full_like(self.channel, -1), torch.nan, torch.nan)
+    for buffer, value in zip((self.channel, self.in_scale, self.in_shift), values):
         buffer.copy_(torch.as_tensor(value).expand_as(buffer))
     self.intake = intake.record()
+    if lines and intake._fills(lines[0]): self.intake['fills'] = True
     self.fitted.fill_(True)
 
 # %% ../nbs/api/07_units.ipynb #4877d710
@@ -306,13 +317,16 @@ def take(self:Units,
         if not self._affine(): raise self._missing()
         return x[:, self.channel.argsort().argsort()]*self.in_scale[:, None] + self.in_shift[:, None] # they are in raw order
     check_windows(x, self.intake['shape'][0], name=name)
-    if self._affine(): return self._select(x)*self.in_scale[:, None] + self.in_shift[:, None]
+    if self._exact(): return self._select(x)*self.in_scale[:, None] + self.in_shift[:, None]
     if 'unnamed' in self.intake: raise self._missing()
-    return _apply(x, **{k: v for k, v in self.intake.items() if k != 'shape'})
+    return _apply(x, **{k: v for k, v in self.intake.items() if k not in ('shape', 'fills')})
 
 # %% ../nbs/api/07_units.ipynb #46db5439
 @patch
 def _affine(self:Units): return bool((self.channel >= 0).all()) # nothing was derived, nothing is lost
+
+@patch
+def _exact(self:Units): return self._affine() and not (self.intake or {}).get('fills') # and what is missing stays missing
 
 @patch
 def _select(self:Units, x):
@@ -346,7 +360,7 @@ def adopt(self:Units,
 def stats(self:Units) -> dict: # mean, std, in_scale, in_shift, (C,) each, on the CPU
     "What a checkpoint keeps: in raw units, if nothing was derived."
     keep = {k: getattr(self, k).detach().cpu().clone() for k in ('mean', 'std', 'in_scale', 'in_shift')}
-    if not self._affine(): return keep
+    if not self._exact(): return keep
     scale, shift = keep['in_scale'], keep['in_shift']
     one, zero = torch.ones_like(scale), torch.zeros_like(shift)
     return dict(mean=(keep['mean'] - shift)/scale, std=keep['std']/scale.abs(), in_scale=one, in_shift=zero)
