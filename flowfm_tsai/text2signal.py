@@ -123,6 +123,8 @@ def text_encoder_of(
     "The text encoder that a model was tuned with, found when it is first used."
     return model.encoder_of('text') if 'text' in model.inputs else None
 
+JointModel.text_encoder = property(text_encoder_of) # what notebooks type; `models` itself knows no text
+
 # %% ../nbs/api/27_text2signal.ipynb #d7b52e00
 def set_text_encoder(
     model:JointModel, # A model that knows text

@@ -135,7 +135,7 @@ def before_fit(self:PretextCallback):
     if self.created and complete: return
     what = 'the velocity network' if 'velocity' in self.trains else f"what {type(self).__name__} trains"
     raise RuntimeError(f"the optimiser doesn't have {what}: pass {type(self).__name__} when the learner is made, "
-                       f"as in ts_learner(dls, {self.arch.__name__}, cbs=[{type(self).__name__}(), ...])")
+                       f"as in ts_learner(dls, {type(self.net).__name__}, cbs=[{type(self).__name__}(), ...])")
 
 # %% ../../nbs/api/pretext/00_base.ipynb #e035ea9e
 @patch
