@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['plain', 'expand_t', 'make_generator', 'randn_each', 'masked_mse', 'check_windows', 'channel_moments', 'channel_stats',
            'FlowFMWarning', 'warn', 'evaluating', 'fitting', 'writable_folder', 'write_whole', 'write_json',
-           'same_settings', 'Part', 'Registry']
+           'same_settings', 'Part', 'Registry', 'as_json']
 
 # %% ../nbs/api/00_core.ipynb #cd7b91b2
 import contextlib, importlib, inspect, json, os, tempfile, warnings
@@ -245,7 +245,8 @@ class Registry(dict):
     "Parts of one kind, by name."
     def __init__(self,
         what:str, # The kind, for messages: 'path', 'sampler', 'model'
-    ): self.what = what
+        base:type=object, # What a class of this package has to be to be found by its place
+    ): self.what, self.base = what, base
 
     def register(self,
         name:Optional[str]=None, # Its name; that of the class or function by default
@@ -260,6 +261,15 @@ class Registry(dict):
         self[name] = part
         return part
 
+# %% ../nbs/api/00_core.ipynb #40e59152
+def _at_place(name):
+    "The class that stands at a place inside of this package; `None` for any other name. What a module has imported doesn't stand there."
+    module, _, attr = name.rpartition('.')
+    if not module.startswith('flowfm_tsai.'): return None
+    try: part = getattr(importlib.import_module(module), attr, None)
+    except ImportError: return None
+    return part if isinstance(part, type) and part.__module__ == module else None
+
 # %% ../nbs/api/00_core.ipynb #4f93b6d2
 @patch
 def find(self:Registry,
@@ -267,9 +277,7 @@ def find(self:Registry,
 ) -> Callable: # The class or function
     "The part of a name."
     if name in self: return self[name]
-    module, _, attr = str(name).rpartition('.')
-    part = getattr(importlib.import_module(module), attr, None) if module.startswith('flowfm_tsai.') else None
-    if isinstance(part, type): return part
+    if (part := _at_place(str(name))) is not None and issubclass(part, self.base): return part
     raise ValueError(f"{self.what}={name!r} is unknown: choose one of {', '.join(map(repr, self))}. One of your own is registered by "
                      f"your module (see the how-to pages); import that first")
 
@@ -282,6 +290,18 @@ def build(self:Registry,
     if not isinstance(spec, (str, dict)): return spec
     args = dict(name=spec) if isinstance(spec, str) else dict(spec)
     return self.find(args.pop('name', None))(**args)
+
+# %% ../nbs/api/00_core.ipynb #0296fd8c
+def as_json(
+    value, # An argument of a part
+    name:str='value', # What to call it in an error
+): # What JSON can hold
+    "The same value in JSON's own types."
+    if isinstance(value, (np.generic, np.ndarray, Tensor)): return value.tolist()
+    if isinstance(value, (list, tuple)): return [as_json(v, name) for v in value]
+    if isinstance(value, dict): return {str(k): as_json(v, name) for k, v in value.items()}
+    if value is None or isinstance(value, (bool, int, float, str)): return value
+    raise TypeError(f"{name}={value!r} can't stand in a config: expected numbers, texts, lists or dicts of them")
 
 # %% ../nbs/api/00_core.ipynb #73ea1c5d
 @patch
@@ -301,4 +321,4 @@ def spec(self:Registry,
     part:Part, # A part of a registered class
 ) -> dict: # Its `name` and its arguments
     "What a config says of a part."
-    return dict(name=self.name_of(type(part)), **part.args)
+    return dict(name=self.name_of(type(part)), **{k: as_json(v, f'{self.what} {type(part).__name__}: {k}') for k, v in part.args.items()})

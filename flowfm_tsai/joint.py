@@ -7,6 +7,7 @@ __all__ = ['adamw', 'LABEL_SMOOTHING', 'whole_batches', 'default_epochs', 'Joint
            'find_pretrained', 'shipped_model', 'joint_learner']
 
 # %% ../nbs/api/23_joint.ipynb #b586f9cf
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Optional, Union
@@ -28,6 +29,8 @@ from tsai.models.utils import build_ts_model, ts_splitter
 import tsai.inference # noqa: F401 get_X_preds
 from .core import *
 from .layers import network_size
+from .paths import PATHS
+from .sampling import SAMPLERS
 from .units import *
 from .models import *
 from .pretext.base import *
@@ -137,6 +140,17 @@ def split_preds(self:JointLearner,
         out = torch.cat([self.model(x.to(self.model.trained_len.device)).float().cpu() for x in Intake(self.dls).windows(dl, bs=256)])
     return getattr(self.loss_func, 'activation', lambda o: o)(out)
 
+# %% ../nbs/api/23_joint.ipynb #31841d95
+@patch
+@contextmanager
+def _door(self:JointLearner, like):
+    "Let windows enter by these dataloaders, if the model can't do it alone."
+    units = self.model.units
+    alone = like is None or 'unnamed' not in (units.intake or {}) or units._exact()
+    if not alone: units.door = Intake(self.dls)
+    try: yield
+    finally: units.__dict__.pop('door', None)
+
 # %% ../nbs/api/23_joint.ipynb #cd74cb56
 @patch
 def generate(self:JointLearner,
@@ -157,13 +171,9 @@ def generate(self:JointLearner,
 ) -> Tensor: # (n, C, L) float32 on the CPU, in raw units
     "New signals in the units of the training data: `JointModel.generate`."
     options |= {k: v for k, v in dict(text=text, sampler=sampler, method=method, steps=steps).items() if v is not None}
-    units = self.model.units
-    if like is not None and units.intake and 'unnamed' in units.intake and not units._exact(): # only these dataloaders can
-        check_windows(like, name='like')
-        options['cond'], like, seq_len = {**(cond or {}), 'r': self.get_embeddings(like)}, None, seq_len or self.model.seq_len
-    elif cond is not None: options['cond'] = cond
-    return self.model.generate(n, like=like, seq_len=seq_len, guidance_scale=guidance_scale, seed=seed, generator=generator, bs=bs,
-                               progress=progress, **options)
+    with self._door(like):
+        return self.model.generate(n, like=like, cond=cond, seq_len=seq_len, guidance_scale=guidance_scale, seed=seed, generator=generator,
+                                   bs=bs, progress=progress, **options)
 
 # %% ../nbs/api/23_joint.ipynb #ff3dc379
 @patch
@@ -202,11 +212,15 @@ def dls_stage(
 
 # %% ../nbs/api/23_joint.ipynb #13b7ed2b
 def _target_scale(dls):
-    "Scale and shift that decoding the targets amounts to; 1 and 0 where it is something else, or nothing."
-    tfms = dls.train.dataset.tls[-1].tfms
-    try: a, b, c = (float(tfms.decode(torch.tensor(v))) for v in (0., 1., 2.))
-    except Exception: return 1., 0. # no transforms, or some for whole targets
-    return (b - a, a) if abs(c - (2*b - a)) < 1e-5*max(1., abs(c)) else (1., 0.)
+    "Scale and shift that decoding the targets amounts to, a number or one for each; 1 and 0, with a warning, where it is something else."
+    tl, shape = dls.train.dataset.tls[-1], dls.train.dataset[[0]][1].shape[1:]
+    if not getattr(tl.tfms, 'fs', None): return 1., 0.
+    try: a, b, c = (torch.as_tensor(tl.tfms.decode(torch.full(shape, v))).double() for v in (0., 1., 2.))
+    except Exception: a = b = c = torch.tensor(torch.nan)
+    if a.shape == shape and torch.allclose(c, 2*b - a, rtol=1e-5): return (b - a).tolist(), a.tolist()
+    warn("what the transforms of these targets do can't be undone by a scale and a shift: a checkpoint predicts numbers as the network "
+         "learns them, after the transforms", 5)
+    return 1., 0.
 
 # %% ../nbs/api/23_joint.ipynb #a7cd8f1e
 def dls_task(
@@ -256,6 +270,8 @@ def check_source(
         raise ValueError(f"expected (B, {have['c_in']}, L), got (B, {c_in}, L): this checkpoint was trained on {have['c_in']} channels; "
                          "pass pretrained=False to start afresh")
     asked = {k: v for k, v in config.items() if k in have and k != 'dropout'}
+    for k, parts in (('path', PATHS), ('sampler', SAMPLERS)): # by name, or whole
+        if asked.get(k) is not None: asked[k] = parts.spec(parts.build(asked[k]))
     if 'size' in config: asked = {**network_size(config['size']), **asked}
     clash = {k: v for k, v in asked.items() if v != have[k]}
     if clash:
@@ -299,11 +315,11 @@ def load_weights(
     model:JointModel, # Gets the weights
     source:JointModel, # Has them
     dls, # The dataloaders that the model will see
-    parts:tuple=('backbone', 'velocity'), # Which parts to copy
+    velocity:bool=True, # Copy the velocity network too
 ):
     "Copy weights and statistics, the latter in terms of what `dls` does to raw windows."
-    for part in parts: getattr(model, part).load_state_dict(getattr(source, part).state_dict())
-    if 'velocity' in parts: model.trained_len.copy_(source.trained_len)
+    model.load_state_dict(source.weights(velocity), strict=False)
+    if velocity: model.trained_len.copy_(source.trained_len)
     if not model.units.adopt(source.units, dls, model.config['patch_size']):
         warn("the pretrained model and these dataloaders standardise windows differently (one of them each window on its own): "
              "statistics are taken from these dataloaders", 5)
@@ -329,10 +345,10 @@ def create_joint_model(
         config.pop('c_in')
     if custom_head is not None: config['custom_head'] = custom_head
     model = _build(dls, arch if source is None else type(source), stage, config)
-    model.task, model.card = (dls_task(dls) if stage == 'downstream' else None), {}
+    model.task = dls_task(dls) if stage == 'downstream' else None
     if source is None: model.units.fit(dls, model.config['patch_size'])
     else:
-        load_weights(model, source, dls, ('backbone', 'velocity') if stage == 'pretrain' else ('backbone',))
+        load_weights(model, source, dls, stage == 'pretrain')
         if _same_head(model, source): model.head.load_state_dict(source.head.state_dict())
     return model
 
@@ -376,7 +392,7 @@ def _start(source, pretrained):
     "What to call the weights that a learner starts from."
     if source is None: return 'scratch'
     if isinstance(pretrained, (str, Path)): return repr(str(pretrained))
-    return repr(source.card['name']) if getattr(source, 'card', {}).get('name') else f'a {type(source).__name__} at hand'
+    return repr(source.card['name']) if source.card.get('name') else f'a {type(source).__name__} at hand'
 
 # %% ../nbs/api/23_joint.ipynb #c8d466ac
 def _around(dls, model, stage, source, tasks, loss_func, metrics, augment, cbs, kwargs):
@@ -385,7 +401,7 @@ def _around(dls, model, stage, source, tasks, loss_func, metrics, augment, cbs, 
     model.velocity.requires_grad_(False) # takes no part
     loss_func, metrics = _loss_and_metrics(dls, loss_func, metrics)
     cbs = [*([AugmentCallback(augment)] if augment else []), *L(cbs)]
-    learn = JointLearner(dls, model, loss_func=loss_func, cbs=cbs, metrics=metrics, splitter=ts_splitter, **kwargs)
+    learn = JointLearner(dls, model, loss_func=loss_func, cbs=cbs, metrics=metrics, **{'splitter': ts_splitter, **kwargs})
     if source is not None: learn.freeze()
     return learn
 
@@ -415,15 +431,15 @@ def joint_learner(
 ) -> JointLearner:
     "The learner behind `flowfm_learner` and `difffm_learner`."
     stage = _check_dls(dls, stage)
-    given = dict(size=size, patch_size=patch_size, dim=dim, depth=depth, n_heads=n_heads, dropout=dropout, **model_config(config))
-    given = {k: v for k, v in given.items() if v is not None}
+    named = dict(size=size, patch_size=patch_size, dim=dim, depth=depth, n_heads=n_heads, dropout=dropout)
+    given = {**model_config(config), **{k: v for k, v in named.items() if v is not None}}
     source = shipped_model(dls, arch, given) if pretrained is True else find_pretrained(pretrained)
     dls.d # draws a batch: before the seed
     if seed is not None: set_seed(seed)
     model = create_joint_model(dls, arch, stage, source, custom_head=custom_head, **given)
     if tasks is None: tasks = [PathCallback(), DGSCallback()]
     augment = _augmentation(dls, source, pretrained, augment)
-    kwargs.update(opt_func=opt_func, lr=lr, train_bn=False)
+    kwargs = {'train_bn': False, **kwargs, 'opt_func': opt_func, 'lr': lr}
     learn = _around(dls, model, stage, source, tasks, loss_func, metrics, augment, cbs, kwargs)
     learn.stage, learn.pretrained, learn.start = stage, source is not None, _start(source, pretrained)
     if source is not None: _say_start(learn, source)
@@ -432,6 +448,6 @@ def joint_learner(
 # %% ../nbs/api/23_joint.ipynb #9fbcb1f7
 def _say_start(learn, source):
     "Say which weights that ship a learner starts from, and keep what they fit."
-    card = getattr(source, 'card', {})
+    card = source.card
     if 'fits' in card: learn.model.card = dict(fits=card['fits'], started_from=card.get('name', card.get('started_from')))
     if card.get('name') in shipped(): print(f"starting from {card['name']!r}, for {card['fits']['what']}; it has seen {card['seen']}")

@@ -60,7 +60,7 @@ def difffm_learner(
     **kwargs, # Further arguments of fastai's `Learner`
 ) -> JointLearner:
     "The same for DiffFM, the diffusion twin."
-    config = {**model_config(config), 'schedule': schedule}
+    config = {**model_config(config), **({'schedule': schedule} if schedule else {})}
     return joint_learner(dls, arch, _tasks(DDPMCallback(view), p, tasks, flow_weight), config=config, **kwargs)
 
 # %% ../nbs/api/24_learner.ipynb #be01f480
@@ -85,5 +85,6 @@ def learner_of(
     model, # A `JointModel`, or `None`
 ) -> Callable: # A function of dataloaders
     "The learner of a model's kind; `flowfm_learner` for none."
-    if model is None: return flowfm_learner
-    return LEARNERS.get(type(model).__name__) or partial(joint_learner, arch=type(model))
+    if model is None or type(model) is FlowFM: return flowfm_learner
+    if type(model) is DiffFM: return difffm_learner
+    return partial(difffm_learner if isinstance(model, DiffFM) else flowfm_learner, arch=type(model)) # one from outside

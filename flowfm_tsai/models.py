@@ -104,19 +104,21 @@ class JointModel(Part, nn.Module):
         conditions = {'r': self.head_nf, **(conditions or {})}
         self.velocity = DiT1d(c_in, **s, **common, conditions=conditions, rotary=rotary)
         self.head = custom_head if isinstance(custom_head, nn.Module) else (custom_head or linear_head)(self.head_nf, c_out, 1)
-        self.head_spec, self.task = _head_spec(custom_head), None
+        self.head_spec, self.task, self.card = _head_spec(custom_head), None, {}
         self.units, self.projectors = Units(c_in), nn.ModuleDict()
         self.path, self.sampler = PATHS.build(path), SAMPLERS.build(sampler)
         if not self.sampler.fits(self.path): raise ValueError(f"sampler={self.sampler} can't follow the path {self.path}")
         self.register_buffer('trained_len', torch.tensor(0)) # window length that the velocity network was trained on; 0: never
         self.nfe = 0 # evaluations of the velocity network per sample, in the last `generate`
         self.args.update({**given, **s}, conditions=conditions, inputs=self.inputs) # a subclass may pass them on unnamed
+        del self.args['custom_head'] # a function may be anything, and a checkpoint has its name
 
 # %% ../nbs/api/08_models.ipynb #a3c96e18
 @patch(as_prop=True)
 def config(self:JointModel) -> dict:
     "What the model is built of, as JSON can hold it."
-    args = {k: v for k, v in self.args.items() if k not in ('size', 'c_out', 'custom_head')}
+    parts = ('size', 'c_out', 'path', 'sampler', 'inputs')
+    args = {k: as_json(v, f'{type(self).__name__}: {k}') for k, v in self.args.items() if k not in parts}
     return {**args, 'inputs': self.inputs, 'path': PATHS.spec(self.path), 'sampler': SAMPLERS.spec(self.sampler)}
 
 @patch(as_prop=True)
@@ -133,6 +135,16 @@ def std(self:JointModel) -> Tensor: # (C,); 0 for a constant channel
 def seq_len(self:JointModel) -> Optional[int]: # `None` before any training of the velocity network
     "Time steps of the windows that the velocity network was trained on."
     return int(self.trained_len) or None
+
+# %% ../nbs/api/08_models.ipynb #18ad3497
+@patch
+def weights(self:JointModel,
+    velocity:bool=True, # With the velocity network
+    head:bool=False, # With the head
+) -> dict: # Of tensors by name, as in `state_dict`
+    "The weights of the networks."
+    out = {'units', 'projectors', 'trained_len', *([] if velocity else ['velocity']), *([] if head else ['head'])}
+    return {k: v for k, v in self.state_dict().items() if k.split('.')[0] not in out}
 
 # %% ../nbs/api/08_models.ipynb #5d8b3f72
 @patch
@@ -219,6 +231,9 @@ def _sampler_for(self:JointModel, sampler=None, **options):
     known = ', '.join(self.sampler.args) or 'none'
     if not chosen.fits(self.path):
         raise TypeError(f"sampler={sampler!r} isn't an option of {type(self).__name__}, which has {known}: it can't follow {self.path}")
+    if sampler is not None and type(chosen) is not type(self.sampler) and (chosen.frozen or self.sampler.frozen):
+        raise TypeError(f"sampler={sampler!r}: this {type(self).__name__} is sampled by {self.sampler}; a distilled network "
+                        "can't be sampled otherwise, nor another one as if it were distilled")
     unknown = [k for k in options if k not in chosen.args and chosen.frozen is None]
     if unknown:
         raise TypeError(f"{unknown[0]}={options[unknown[0]]!r} isn't an option of {type(self).__name__}, which has "
@@ -267,7 +282,7 @@ def _like(self:JointModel, like, seq_len):
     "Windows to vary as the network sees them, and how long they are."
     if like is None: return None, seq_len
     if getattr(like, 'ndim', 0) == 3 and plain(like).isinf().any(): raise ValueError("like: infinite values; mark missing ones with NaN")
-    seen = self.units.take(like, self.config['patch_size'], 'like')
+    seen = self.units.take(like, self.config['patch_size'], 'like', generated=True)
     if seq_len not in (None, seen.shape[-1]):
         raise ValueError(f"seq_len={seq_len} contradicts like, which has {seen.shape[-1]} time steps: leave seq_len out")
     return seen, seen.shape[-1]
@@ -299,6 +314,7 @@ def generate(self:JointModel,
     asked = {k: options.pop(k) for k in list(options) if k in self.inputs or k in _KEYWORDS}
     given = {k: v for k, v in asked.items() if v is not None}
     sampler, vectors = self._sampler_for(**options), self._vectors(cond, given)
+    if like is not None and 'r' in vectors: raise ValueError("got both like= and the condition 'r': pass one of them")
     names = {'r': 'like'} if like is not None else {} # of what was given, by condition
     names |= {**{k: k for k in cond or {}}, **{self.inputs[k]['condition']: k for k in given}}
     scales = _scales(guidance_scale, names)
@@ -358,7 +374,7 @@ def _decode(task, out):
         y = np.empty(len(probs), object)
         for i, row in enumerate(probs.numpy() > .5): y[i] = names[row].tolist()
         return Predictions(y, probs)
-    y = (out*task['scale'] + task['shift']).numpy()
+    y = (out*torch.tensor(task['scale']) + torch.tensor(task['shift'])).numpy()
     return Predictions(y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y)
 
 # %% ../nbs/api/08_models.ipynb #d1e5a8c3

@@ -12,7 +12,7 @@ from torch import Tensor
 from .core import *
 
 # %% ../nbs/api/04_paths.ipynb #2e7b9c10
-PATHS = Registry('path')
+PATHS = Registry('path', Part)
 
 # %% ../nbs/api/04_paths.ipynb #5bd6c568
 def uniform_t(

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from . import __version__
 from .core import *
 from .models import *
-from .units import TRANSFORMS
+from .units import build_transform
 
 # %% ../nbs/api/11_pretrained.ipynb #b52d3e40
 WEIGHTS, CONFIG = 'model.safetensors', 'config.json'
@@ -50,7 +50,7 @@ def card_augment(
     card:dict, # Of a checkpoint
 ) -> list: # Batch transforms, random ones
     "The augmentation that goes with weights."
-    return [TRANSFORMS.find(spec['name'])(**{k: v for k, v in spec.items() if k != 'name'}) for spec in card.get('augment', [])]
+    return [build_transform(spec) for spec in card.get('augment', [])]
 
 # %% ../nbs/api/11_pretrained.ipynb #6b0b16e8
 @patch
@@ -65,8 +65,7 @@ def _with_head(self:JointModel):
 @patch
 def _tensors(self:JointModel, dtype):
     "The weights that belong into a checkpoint, and the statistics in raw units."
-    parts = ['backbone', *(['velocity'] if self.seq_len else []), *(['head'] if self._with_head() else [])]
-    keep = {k: v for k, v in self.state_dict().items() if k.split('.')[0] in parts}
+    keep = self.weights(velocity=self.seq_len, head=self._with_head())
     keep = {k: v.detach().to('cpu', dtype if v.is_floating_point() else v.dtype).contiguous() for k, v in keep.items()}
     return keep | self.units.stats()
 
@@ -82,7 +81,7 @@ def save_pretrained(self:JointModel,
     intake = self.units.intake and {**self.units.intake, 'channel': self.units.channel.tolist()}
     said = dict(format=_FORMAT, model=MODELS.name_of(type(self)), seq_len=self.seq_len, config=self.config, intake=intake)
     if any(k.startswith('head.') for k in tensors): said.update(head={**self.head_spec, 'c_out': self.c_out}, task=self.task)
-    said.update(card=card if card is not None else getattr(self, 'card', {}), version=__version__)
+    said.update(card=self.card if card is None else card, version=__version__)
     json.dumps(said) # what JSON can't hold is an error before anything is written
     write_whole(folder/WEIGHTS, lambda p: save_file(tensors, p, metadata=dict(format='pt')))
     write_json(folder/CONFIG, dict(**said, sha256=_sha256(folder/WEIGHTS)))
@@ -187,8 +186,7 @@ def _read_weights(folder, d, model):
     if _sha256(file) != d['sha256']:
         raise ValueError(f"{file} isn't the file that {CONFIG} was written with (its SHA-256 differs): it is damaged, or was replaced. "
                          "Save or download the checkpoint again")
-    parts = ('backbone', *(['velocity'] if d['seq_len'] else []), *(['head'] if d.get('head') else []))
-    own = {k: v.shape for k, v in model.state_dict().items() if k.split('.')[0] in parts}
+    own = {k: v.shape for k, v in model.weights(velocity=d['seq_len'], head=d.get('head')).items()}
     own |= {k: v.shape for k, v in model.units.stats().items()}
     wrong = sorted(own.keys() ^ tensors.keys()) + [k for k in sorted(own.keys() & tensors.keys()) if own[k] != tensors[k].shape]
     if wrong:

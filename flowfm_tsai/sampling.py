@@ -56,8 +56,6 @@ def solve_ode(
     return x1, field.nfe
 
 # %% ../nbs/api/05_sampling.ipynb #51e8f0a6
-SAMPLERS = Registry('sampler')
-
 class Sampler(Part):
     "From noise to data: base of what `SAMPLERS` holds."
     frozen = None # Why a network that is sampled so can't be trained on along its path, if it can't
@@ -72,6 +70,8 @@ class Sampler(Part):
         progress:bool=False, # Show a progress bar over many steps
     ) -> tuple[Tensor, int]: # Signals, and how often the field was evaluated
         raise NotImplementedError(f"{type(self).__name__} has no __call__(field, x0, path, generator, progress)")
+
+SAMPLERS = Registry('sampler', Sampler)
 
 # %% ../nbs/api/05_sampling.ipynb #f36a9d12
 @patch
@@ -92,9 +92,11 @@ class ODESampler(Sampler):
         atol:float=1e-4, # Absolute tolerance of an adaptive solver
     ): self.steps = steps
 
-    def fits(self, path): return not hasattr(path, 'alphas_bar') # the noise in a discrete-time diffusion is no velocity
+    def fits(self, path): return _is_flow(path)
 
     def __call__(self, field, x0, path, generator=None, progress=False): return solve_ode(field, x0, **self.args)
+
+def _is_flow(path): return not hasattr(path, 'alphas_bar') # the noise in a discrete-time diffusion is no velocity
 
 # %% ../nbs/api/05_sampling.ipynb #e9b7043d
 @SAMPLERS.register('few_steps')
@@ -108,6 +110,8 @@ class FewSteps(Sampler):
     def frozen(self):
         return (f"a model that was distilled to {self.steps} steps is no flow any more: "
                 "go on from the model that it was distilled from")
+
+    def fits(self, path): return _is_flow(path)
 
     def replaced(self, **options):
         if not options: return self

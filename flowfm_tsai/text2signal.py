@@ -174,6 +174,8 @@ def _choose_encoder(text_encoder, source):
     return TextEncoder(text_encoder or 'minilm')
 
 # %% ../nbs/api/27_text2signal.ipynb #556babd0
+_NETWORKS = ('size', 'patch_size', 'dim', 'depth', 'n_heads') # what may be asked for by name
+
 def text2signal_learner(
     dls, # Dataloaders of windows and sentences: `text_dls`
     pretrained=True, # Weights to start from, of FlowFM or DiffFM: `True` (those that ship, if they fit), `False`, a folder, a model, ...
@@ -186,7 +188,8 @@ def text2signal_learner(
     **kwargs, # Further arguments of `flowfm_learner` or `difffm_learner`
 ) -> JointLearner:
     "A learner that tunes a generator to follow sentences."
-    source = shipped_model(dls, FlowFM, model_config(config)) if pretrained is True else find_pretrained(pretrained)
+    asked = {**model_config(config), **{k: v for k, v in kwargs.items() if v is not None and k in _NETWORKS}}
+    source = shipped_model(dls, FlowFM, asked) if pretrained is True else find_pretrained(pretrained)
     encoder, make = _choose_encoder(text_encoder, source), learner_of(source)
     if kwargs.get('seed') is not None: set_seed(kwargs['seed']) # the new condition's weights too
     if source is not None: source = add_text(source, encoder)

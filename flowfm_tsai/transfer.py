@@ -8,12 +8,14 @@ __all__ = ['Transfer', 'labelled_windows', 'transfer_learner', 'linear_probe', '
 
 # %% ../nbs/api/25_transfer.ipynb #3fd2b1d9
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Callable, Optional
 import warnings
 import numpy as np
 import matplotlib.pyplot as plt
 import torch
 from fastai.callback.core import Callback, CancelValidException
+from fastai.callback.tracker import TrackerCallback
 from fastai.losses import CrossEntropyLossFlat
 from tsai.data.core import get_ts_dls, TSClassification
 from .core import *
@@ -99,8 +101,9 @@ def transfer_learner(
 ) -> JointLearner:
     "A learner of the kind that the weights are of."
     if pretrained is True: return flowfm_learner(dls, **kwargs)
+    named = isinstance(pretrained, (str, Path)) # with a name comes the augmentation of its card
     source = find_pretrained(pretrained)
-    return learner_of(source)(dls, pretrained=source, **kwargs)
+    return learner_of(source)(dls, pretrained=pretrained if named else source, **kwargs)
 
 # %% ../nbs/api/25_transfer.ipynb #99f02b81
 def _probe(dls, name, classifier, pretrained, kwargs):
@@ -162,7 +165,8 @@ def fine_tune(
     weight = _class_weights(y, names, dls.device) if class_weights else None
     loss_func = CrossEntropyLossFlat(weight=weight, label_smoothing=label_smoothing)
     learn = transfer_learner(dls, pretrained, seed=seed, loss_func=loss_func, cbs=cbs, **kwargs)
-    with learn.no_logging(), learn.added_cbs(SkipValidation()): learn.fine_tune(epochs, **(fit or {}))
+    watched = any(isinstance(cb, TrackerCallback) for cb in learn.cbs) # SaveModelCallback and its like
+    with learn.no_logging(), learn.added_cbs([] if watched else SkipValidation()): learn.fine_tune(epochs, **(fit or {}))
     probs = learn.split_preds(learn.dls.valid)
     return Transfer('fine-tuned' if learn.pretrained else 'from scratch', y_test, names[probs.argmax(1).numpy()], learn)
 

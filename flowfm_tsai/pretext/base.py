@@ -45,6 +45,7 @@ class TaskLoss:
         preds:dict, # Of `Batch.predictions`
         b:Batch, # The batch
     ) -> Tensor: # A number
+        if not isinstance(b, Batch): return self.replaced(preds, b) # left behind by an interrupt
         b.losses = {t.task: t.loss(preds[t.task], b) for t in b.tasks}
         return sum(t.weight*b.losses[t.task] for t in b.tasks)
 
@@ -76,6 +77,7 @@ class PretextCallback(Callback):
         view=None, # Random batch transforms, such as `wearable_tfms()`: what they make of a window is what the encoder sees in training
         valid_seed:int=0, # Seed of what is drawn in validation
     ):
+        if not 0 <= weight < float('inf'): raise ValueError(f"weight={weight}: expected 0 or more")
         self.weight, self.valid_seed, self.generator, self.created = weight, valid_seed, None, False
         self.view = Pipeline(L(view)) if view else None
 

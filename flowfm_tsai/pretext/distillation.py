@@ -38,6 +38,7 @@ def after_create(self:DistillCallback):
     if model.sampler.frozen:
         raise ValueError(f"this model was distilled to {model.sampler.steps} steps already: "
                          "start from the model that it was distilled from")
+    if not FewSteps().fits(model.path): raise ValueError(f"{model.path} is no flow, and only a flow can be distilled")
     if model.seq_len is None:
         raise ValueError("there is no flow to distil: the velocity network was never trained. Pretrain it with flowfm_learner(dls) first")
     self.teacher = copy.deepcopy(model).eval().requires_grad_(False)
