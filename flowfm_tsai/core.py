@@ -173,7 +173,7 @@ def fitting(
     learn, # A learner, when it sends `before_fit` or `after_fit`
 ) -> bool: # `False` around `validate` and `get_preds`
     "Whether a fit has begun or ended."
-    return not learn.lock.locked()
+    return learn.opt is not None and not learn.lock.locked()
 
 # %% ../nbs/api/00_core.ipynb #dd9d95af
 def writable_folder(
@@ -234,6 +234,12 @@ class Part:
 
     def __repr__(self): return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.args.items())})"
 
+# %% ../nbs/api/00_core.ipynb #7260d878
+def _again(old, part):
+    "Whether two parts are one that was defined again, by the same module or interactively."
+    modules = {old.__module__, part.__module__}
+    return old.__qualname__ == part.__qualname__ and (len(modules) == 1 or '__main__' in modules)
+
 # %% ../nbs/api/00_core.ipynb #a6d15f70
 class Registry(dict):
     "Parts of one kind, by name."
@@ -249,7 +255,7 @@ class Registry(dict):
         if part is None and not isinstance(name, (str, type(None))): name, part = None, name # @PATHS.register
         if part is None: return lambda part: self.register(name, part)
         name, old = name or part.__name__, self.get(name or part.__name__)
-        if old is not None and (old.__module__, old.__qualname__) != (part.__module__, part.__qualname__):
+        if old is not None and not _again(old, part):
             raise ValueError(f"there is a {self.what} {name!r} already, {old.__module__}.{old.__qualname__}: choose another name")
         self[name] = part
         return part
@@ -283,7 +289,7 @@ def name_of(self:Registry,
     part:type, # A class
 ) -> str: # As `find` takes it
     "The name of a part."
-    name = next((k for k, v in self.items() if v is part), None)
+    name = next((k for k, v in self.items() if v is part), None) or next((k for k, v in self.items() if _again(v, part)), None)
     if name is None and part.__module__.startswith('flowfm_tsai.'): name = f'{part.__module__}.{part.__qualname__}'
     if name is None:
         raise ValueError(f"{part.__name__} has no name that a checkpoint could say: register it once, in the module that defines it, "

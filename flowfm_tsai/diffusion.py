@@ -120,7 +120,7 @@ class DDIM(Sampler):
         clip:float=10., # Largest absolute value of the signal that is believed in on the way, in standard deviations
     ): self.steps, self.eta, self.clip = steps, eta, clip
 
-    def fits(self, path): return isinstance(path, NoiseSchedule)
+    def fits(self, path): return hasattr(path, 'alphas_bar') # a discrete-time schedule, of whatever class
 
     def __call__(self,
         field:Callable, # (x (B, ...), t (B,)) -> noise (B, ...), with t = k / n
@@ -143,7 +143,7 @@ class DDPM(Sampler):
         clip:float=10., # Largest absolute value of the signal that is believed in on the way, in standard deviations
     ): self.steps, self.clip = steps, clip
 
-    def fits(self, path): return isinstance(path, NoiseSchedule)
+    def fits(self, path): return hasattr(path, 'alphas_bar') # a discrete-time schedule, of whatever class
 
     def __call__(self, field, x0, path, generator=None, progress=False):
         steps = path.n if self.steps is None else self.steps

@@ -214,8 +214,8 @@ def dls_task(
 ) -> dict: # `kind`: 'classes', 'labels' (several of them may be right) or 'numbers'; and the classes, or scale and shift
     "What the targets of dataloaders are."
     if not dls.cat: return dict(kind='numbers', **dict(zip(('scale', 'shift'), _target_scale(dls))))
-    one = np.ndim(dls.train.dataset[[0]][1]) == 1
-    return dict(kind='classes' if one else 'labels', classes=np.asarray(list(dls.vocab)).tolist())
+    several = dls.train.dataset[[0]][1].is_floating_point() # zeros and ones; one class is a whole number, or one for each time step
+    return dict(kind='labels' if several else 'classes', classes=np.asarray(list(dls.vocab)).tolist())
 
 # %% ../nbs/api/23_joint.ipynb #483c9042
 def set_epoch_order(
@@ -290,7 +290,8 @@ def _build(dls, arch, stage, config):
     "A new model for dataloaders."
     c_in = next(Intake(dls).windows(max_n=1)).shape[1]
     if stage == 'pretrain': return arch(c_in, 1, **config).to(dls.device)
-    if dls_task(dls)['kind'] == 'labels': return arch(c_in, dls.c, **config).to(dls.device)
+    column = dls.cat and dls.train.dataset[[0]][1].shape == (1, 1) # of classes: tsai would make a head for one time step
+    if column or dls_task(dls)['kind'] == 'labels': return arch(c_in, dls.c, **config).to(dls.device)
     return build_ts_model(arch, dls=dls, device=dls.device, **config)
 
 # %% ../nbs/api/23_joint.ipynb #16807562

@@ -35,7 +35,7 @@ def _documented(f):
 def flowfm_learner(
     dls, # tsai dataloaders: without targets to pretrain, with targets (classes, numbers, forecasts) for a downstream task
     p:float=.5, # DGS: probability of switching a sample's representation off in pretraining
-    time_sampler:Callable=uniform_t, # Times of training: `uniform_t`, or `LogitNormal()`
+    time_sampler:Optional[Callable]=None, # Times of training, such as `LogitNormal()`; those of the path by default: uniform
     view=None, # Random batch transforms, such as `wearable_tfms()`: the encoder sees what they make of a window, in pretraining
     tasks=None, # Further pretext tasks for the encoder, a callback or several
     flow_weight:float=1., # Weight of flow matching beside other tasks; 0 leaves it out
@@ -43,8 +43,7 @@ def flowfm_learner(
     **kwargs, # Further arguments of fastai's `Learner`
 ) -> JointLearner:
     "A learner that pretrains FlowFM on windows without labels, or uses it for the task that the targets pose."
-    if issubclass(arch, FlowFM): flow = CFMCallback(time_sampler, view)
-    else: flow = PathCallback(None if time_sampler is uniform_t else time_sampler, view) # its path has times of its own
+    flow = (CFMCallback if issubclass(arch, FlowFM) else PathCallback)(time_sampler, view)
     return joint_learner(dls, arch, _tasks(flow, p, tasks, flow_weight), **kwargs)
 
 # %% ../nbs/api/24_learner.ipynb #f1a09748

@@ -344,15 +344,15 @@ def get_embeddings(self:JointModel,
 # %% ../nbs/api/08_models.ipynb #0c9e4d57
 class Predictions(NamedTuple):
     "What a model says of windows."
-    y:np.ndarray # (N,) classes by name, lists of them where a window may have several; or numbers (N, ...) in the targets' units
+    y:np.ndarray # (N,) classes by name, (N, L) for each step, or lists of several; numbers (N, ...) in the targets' units
     probs:Optional[Tensor]=None # (N, K) probabilities, in the order of `model.task['classes']`; `None` for numbers
 
 # %% ../nbs/api/08_models.ipynb #a48f1b60
 def _decode(task, out):
     "Predictions of outputs (N, ...)."
     if task['kind'] == 'classes':
-        probs = out.softmax(1)
-        return Predictions(np.array(task['classes'])[probs.argmax(1).numpy()], probs)
+        probs = out.softmax(-1)
+        return Predictions(np.array(task['classes'])[probs.argmax(-1).numpy()], probs)
     if task['kind'] == 'labels':
         probs, names = out.sigmoid(), np.array(task['classes'])
         y = np.empty(len(probs), object)

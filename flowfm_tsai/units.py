@@ -8,6 +8,7 @@ __all__ = ['TRANSFORMS', 'Intake', 'random_view', 'Units']
 # %% ../nbs/api/07_units.ipynb #30a6e93c
 import inspect
 from collections.abc import Iterator
+from functools import partial
 from typing import Optional
 import numpy as np
 import torch
@@ -148,7 +149,8 @@ def _transform_spec(tfm):
     if name is None and cls.__module__.startswith('flowfm_tsai.'): name = f'{cls.__module__}.{cls.__qualname__}'
     own = [k for k, p in inspect.signature(cls).parameters.items() if p.kind != p.VAR_KEYWORD]
     own = [k for k in own if k not in ('enc', 'dec', 'split_idx', 'order')] # those of every transform
-    args = {k: _plain_value(getattr(tfm, k)) for k in own if hasattr(tfm, k)}
+    held = {k: v for f in vars(tfm).values() if isinstance(f, partial) for k, v in f.keywords.items()} # TSRollingMean's window
+    args = {k: _plain_value(getattr(tfm, k, held.get(k))) for k in own if hasattr(tfm, k) or k in held}
     simple = all(isinstance(v, (int, float, str, bool, list, type(None))) for v in args.values())
     return dict(name=name, **args) if name and simple else None
 
@@ -172,6 +174,7 @@ def _specs(tfms):
 
 def _apply(x, items, steps, channels, batch):
     "What recorded transforms make of raw windows (n, C, L)."
+    if items or batch: x = x.clone() # some of tsai's write into what they are given
     if items:
         pipe = Pipeline([_build_transform(s) for s in items], split_idx=1)
         x = torch.stack([plain(pipe(w)) for w in x.cpu().numpy()]).to(x)

@@ -161,3 +161,12 @@ def test_last_batch_isn_t_empty(waves, n):
     learn = flowfm_learner(dls, pretrained=False, **SMALL)
     assert sum(len(b[0]) for b in dls.valid) == n and np.isfinite(learn.validate()).all()
     with learn.no_bar(): assert len(learn.get_X_preds(X[:n])[0]) == n
+
+@pytest.mark.parametrize('make', [flowfm_learner, difffm_learner])
+def test_summary(udls, make):
+    # fastai sends before_fit for it, without a lock and before there is an optimiser: core.fitting
+    learn = make(udls, pretrained=False, cbs=[EMACallback(.9)], **SMALL)
+    with learn.no_bar(): before = str(learn.summary())
+    assert 'Total params' in before
+    fit(learn, 1)
+    with learn.no_bar(): assert str(learn.summary()).split('Total')[1] == before.split('Total')[1]

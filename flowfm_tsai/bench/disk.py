@@ -18,6 +18,7 @@ from tsai.data.core import get_ts_dls
 from ..core import *
 from ..wearables.archives import *
 from .runner import *
+import flowfm_tsai.wearables.har # noqa: F401 registers the six sets
 from ..wearables.sources import *
 from ..learner import *
 from ..data.storage import *

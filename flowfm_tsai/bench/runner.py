@@ -243,20 +243,6 @@ def write_result(
     write_json(file, result)
     return [file, *show_result(json.loads(file.read_text(encoding='utf-8')), file.with_suffix('.md'))]
 
-# %% ../../nbs/api/bench/00_runner.ipynb #b026dc11
-@patch
-def publish(self:Workplace,
-    out:Path, # Folder
-    name:str, # Of the three files, without ending
-    result:dict, # What JSON can hold
-    fig, # Matplotlib figure
-    page:str, # Markdown
-):
-    "Write a result as JSON, with the settings of the run, as a figure and as a page."
-    write_json(out/f'{name}.json', dict(settings=self.settings, **result))
-    write_whole(out/f'{name}.png', lambda p: fig.savefig(p, format='png', dpi=110))
-    write_whole(out/f'{name}.md', lambda p: p.write_text(page, encoding='utf-8'))
-
 # %% ../../nbs/api/bench/00_runner.ipynb #37eae44b
 def load_benches():
     "Import every benchmark, so that `RESULTS` is complete."

@@ -48,7 +48,7 @@ def _measure(b, learn, twin, seed, taught):
     G = learn.generate(b.settings['n'], seed=seed, progress=False, **twin.twenty).numpy()
     return dict(macro_f1=f1, fid=generation_metrics(b.classifier(), b.reference, G)['fid'])
 
-# %% ../../nbs/api/bench/04_training.ipynb #a78c55c8
+# %% ../../nbs/api/bench/04_training.ipynb #761f563a
 def _curve(b, twin, seed, taught):
     "Train a twin; its measurements on the way."
     def measure():
@@ -56,6 +56,7 @@ def _curve(b, twin, seed, taught):
         what = f"seed {seed}, {twin.name}: {watch.seconds:.0f} s"
         print(f"{what}, macro F1 {point['macro_f1']:.3f}, FID {point['fid']:.2f}", flush=True)
         return point
+    b.classifier() # trained before the twin: in the middle it would change what the twin draws
     watch = WatchCallback(measure)
     learn = twin.make(b, seed, [EMACallback(.999), watch])
     with learn.no_logging(): learn.fit(b.settings['epochs'], b.settings['lr'])

@@ -70,7 +70,7 @@ class CFMCallback(PathCallback):
     "Conditional flow matching: predict the velocity from noise to data (Lipman et al. 2023, equation 9; arXiv 2512.19729)."
     task, arch = 'flow', FlowFM
     def __init__(self,
-        time_sampler:Fn=uniform_t, # (n, generator, device) -> times (n,); `uniform_t` as in the paper, or `LogitNormal()`
+        time_sampler:Optional[Fn]=None, # (n, generator, device) -> times (n,), such as `LogitNormal()`; the path's by default: uniform
         view=None, # Random batch transforms: what they make of a window is what the encoder sees in training
         valid_seed:int=0, # Seed of times, noise and masks in validation
         weight:float=1., # Of its loss, where there are several tasks

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['open_data', 'load_labelled']
 
-# %% ../../nbs/api/wearables/05_files.ipynb #43fcccf3
+# %% ../../nbs/api/wearables/05_files.ipynb #8e3790df
 from pathlib import Path
 import numpy as np
 from ..core import *
@@ -13,6 +13,7 @@ from ..data.splits import *
 from ..data.storage import *
 from .archives import find_files
 from .sources import *
+import flowfm_tsai.wearables.har # noqa: F401 registers the six sets
 
 # %% ../../nbs/api/wearables/05_files.ipynb #fd599184
 def _holds_windows(path):
