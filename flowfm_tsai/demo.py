@@ -120,7 +120,7 @@ def demo_fold(
     test_people, # Who is left out
     start:_Start, # What the ways to classify may start from
     few:int=1, # How many people have labels in the second half of the table
-    bs:int=32, # Batch size of training with labels
+    bs:int=64, # Batch size of training with labels
     pretraining:float=0., # Seconds that pretraining took
 ) -> tuple: # Rows of the table, and the `Transfer` of the classifier fine-tuned on all labels
     "Classify the left-out people's windows in every way, with the labels of all other people and of a few."
@@ -236,7 +236,7 @@ def demo(
     out:str='demo', # Folder for the figures, the table and the weights
     folds:int=1, # How many of the five folds by subject to run
     size:str='tiny', # Size of the networks: tiny, small or base
-    patch_size:int=50, # Time steps in a patch (50 are a second)
+    patch_size:int=25, # Time steps in a patch (50 are a second)
     pretrain_epochs:int=12, # Epochs of pretraining
     pretrain_lr:float=2e-3, # Learning rate of pretraining
     pretrain_bs:int=32, # Batch size of pretraining
@@ -246,7 +246,7 @@ def demo(
     shift:int=100, # And shifted by up to so many time steps
     few:int=1, # How many people have labels in the second half of the table
     epochs:Optional[int]=None, # Epochs of training with labels; by default as in `JointLearner.fine_tune`
-    bs:int=32, # Batch size of training with labels
+    bs:int=64, # Batch size of training with labels
     seconds:float=10., # Length of a window
     overlap:float=.75, # Share of a window that the next one repeats
     n:int=6, # Signals in a row of the figure of generated ones
