@@ -112,6 +112,11 @@ def relink(md, src, page, sources):
         return to + hash + (anchor if url.startswith(blob) else anchor.lower())
     return links(md, new)
 
+def only_shown(md, page):
+    "Leave of the links to `page`'s own symbols those that it shows: names of hidden cells stand as plain code."
+    def one(m): return m[0] if f'id="{m[2]}"' in md else m[1]
+    return re.sub(rf'\[(`[^`\]]+`)\]\({re.escape(page.name)}#([\w.]+)\)', one, md)
+
 def write_readme():
     "Write README.md: the text of the home page, with links that work from the repository's root."
     cells = [''.join(c.source) for c in read_nb(nbs/'index.ipynb').cells if c.cell_type == 'markdown']
@@ -162,7 +167,8 @@ def main(args):
             md = nb2md(nb, (pages/page).with_suffix(''))
         else: md = markdown(src.read_text(encoding='utf-8'))
         if src == home: md = f'---\nhide: [navigation]\n---\n\n{md}' # nothing else is in that section
-        (pages/page).write_text(relink(md, src, page, sources), encoding='utf-8')
+        md = only_shown(relink(md, src, page, sources), page)
+        (pages/page).write_text(md, encoding='utf-8')
 
     site = load_config(str(docs/'mkdocs.yml'), site_name=cfg.title, site_description=cfg.description, copyright=f'© {cfg.copyright}',
                        nav=navigation(found, sources), repo_url=cfg.git_url or None, repo_name=cfg.title, docs_dir=str(pages), site_dir=str(docs/'_site'), strict=args.strict)
