@@ -186,8 +186,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/flowfm_tsai', 'doc_host': 
                                                                                         'flowfm_tsai/bench/runner.py'),
                                           'flowfm_tsai.bench.runner.Workplace.once': ( 'api/bench/runner.html#workplace.once',
                                                                                        'flowfm_tsai/bench/runner.py'),
-                                          'flowfm_tsai.bench.runner.Workplace.trained': ( 'api/bench/runner.html#workplace.trained',
-                                                                                          'flowfm_tsai/bench/runner.py'),
                                           'flowfm_tsai.bench.runner._option': ( 'api/bench/runner.html#_option',
                                                                                 'flowfm_tsai/bench/runner.py'),
                                           'flowfm_tsai.bench.runner.bench_pages': ( 'api/bench/runner.html#bench_pages',

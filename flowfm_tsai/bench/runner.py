@@ -137,18 +137,6 @@ def later(self:Workplace,
     "A model that is trained when something asks for it."
     return Trained(self.dir/name, make, epochs, lr, name)
 
-# %% ../../nbs/api/bench/00_runner.ipynb #d2fe7cf6
-@patch
-def trained(self:Workplace,
-    name:str, # Name of the model
-    make:Callable, # Called without arguments; returns a learner
-    epochs:int, # Epochs
-    lr:float, # Learning rate
-): # The model, and the seconds of its training (`None` if that was interrupted)
-    "Train a model, go on with an interrupted training, or load a finished one, now."
-    t = self.later(name, make, epochs, lr)
-    return t.model, t.seconds
-
 # %% ../../nbs/api/bench/00_runner.ipynb #39e7e980
 FOLDERS, OWN = ('data', 'raw'), ('out', 'work', 'fresh') # arguments that name data, and those that change no result
 

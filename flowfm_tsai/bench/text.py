@@ -130,7 +130,7 @@ def network(self:TextBench, name):
         dls = text_dls(self.X, training_prompts(self.known), bs=s['bs'])
         return text2signal_learner(dls, s['weights'], self.encoder, p=self.networks[name], p_text=s['p_text'],
                                    text_noise=s['text_noise'], seed=s['seed'], cbs=[EMACallback()])
-    if name not in self.loaded: self.loaded[name] = self.trained(name, make, self.epochs, s['lr'])[0]
+    if name not in self.loaded: self.loaded[name] = self.later(name, make, self.epochs, s['lr']).model
     return self.loaded[name]
 
 # %% ../../nbs/api/bench/07_text.ipynb #efafa730

@@ -170,7 +170,7 @@ def pretrain_jointly(
         dls = get_ts_dls(pool.X, bs=s['bs'], inplace=False, weights=pool.weights)
         return learner(dls, pretrained=False, size=s['size'], view=wearable_tfms(s['turn'], shift=60), config=dict(rotary=s['rotary']),
                        seed=s['seed'], cbs=EMACallback(), **kwargs)
-    return bench.trained(path, make, s['pretrain_epochs'], s['pretrain_lr'])[0]
+    return bench.later(path, make, s['pretrain_epochs'], s['pretrain_lr']).model
 
 # %% ../../nbs/api/bench/05_transfer.ipynb #2062c457
 def _pretrain_mvp(bench, path, windows):
