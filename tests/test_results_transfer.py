@@ -34,7 +34,7 @@ def same(out, files):
 def test_har_from_its_json(tmp_path, monkeypatch):
     made_up(tmp_path)
     files = earlier('har', tmp_path/'out')
-    for what in ('trained', 'start', 'dls'): monkeypatch.setattr(transfer.TransferBench, what, never)
+    for what in ('later', 'start', 'dls'): monkeypatch.setattr(transfer.TransferBench, what, never)
     transfer.bench_har(str(tmp_path), str(tmp_path/'out'), str(tmp_path/'work'))
     same(tmp_path/'out', files)
 
@@ -48,7 +48,7 @@ def test_wrist_from_its_json(tmp_path, monkeypatch):
 
 def test_text_from_its_json(tmp_path, monkeypatch, real_data):
     files = earlier('text_weda_fall', tmp_path/'out')
-    for what in ('trained', 'classifier', 'network'): monkeypatch.setattr(text.TextBench, what, never)
+    for what in ('later', 'classifier', 'network'): monkeypatch.setattr(text.TextBench, what, never)
     monkeypatch.setattr(text, 'MiniRocketRidge', never)
     text.bench_text(str(real_data/'weda_fall.npz'), str(tmp_path/'out'), str(tmp_path/'work'))
     same(tmp_path/'out', files)
