@@ -18,6 +18,7 @@ from fastai.callback.core import Callback, CancelEpochException
 from fastai.learner import SkipToEpoch
 from .core import *
 from .units import random_view
+from .saving import *
 
 # %% ../nbs/api/10_callbacks.ipynb #41774d0e
 class AugmentCallback(Callback):

@@ -4,12 +4,10 @@
 
 # %% auto #0
 __all__ = ['plain', 'expand_t', 'make_generator', 'randn_each', 'masked_mse', 'check_windows', 'channel_moments', 'channel_stats',
-           'FlowFMWarning', 'warn', 'evaluating', 'fitting', 'writable_folder', 'write_whole', 'write_json',
-           'same_settings', 'Part', 'Registry', 'as_json']
+           'FlowFMWarning', 'warn', 'evaluating', 'fitting', 'Part', 'Registry', 'as_json']
 
 # %% ../nbs/api/00_core.ipynb #cd7b91b2
-import contextlib, importlib, inspect, json, os, tempfile, warnings
-from pathlib import Path
+import contextlib, importlib, inspect, warnings
 from typing import Callable, Iterable, Optional, Union
 import numpy as np
 import torch
@@ -174,51 +172,6 @@ def fitting(
 ) -> bool: # `False` around `validate` and `get_preds`
     "Whether a fit has begun or ended."
     return learn.opt is not None and not learn.lock.locked()
-
-# %% ../nbs/api/00_core.ipynb #dd9d95af
-def writable_folder(
-    folder:Union[str, Path], # Folder to write to; made if it is missing
-) -> Path: # The folder
-    "Make sure that `folder` exists and can be written to, or raise an `OSError` that says why not."
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder): pass
-    except OSError as e: raise OSError(f"can't write to the folder {str(folder)!r} ({e.strerror}): choose another one") from e
-    return folder
-
-# %% ../nbs/api/00_core.ipynb #6b1e8d40
-def write_whole(
-    path:Union[str, Path], # File to write
-    write, # Function that is given a temporary path beside `path` and writes there
-):
-    "Write a file completely or not at all."
-    path = Path(path)
-    tmp = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        write(tmp)
-        os.replace(tmp, path)
-    finally: tmp.unlink(missing_ok=True)
-
-# %% ../nbs/api/00_core.ipynb #c27a5f08
-def write_json(
-    path:Union[str, Path], # File to write
-    value, # What JSON can hold
-):
-    "Write a JSON file completely or not at all."
-    write_whole(path, lambda p: p.write_text(json.dumps(value, indent=1)+'\n', encoding='utf-8'))
-
-# %% ../nbs/api/00_core.ipynb #84c0e6b9
-def same_settings(
-    file:Path, # Where a run keeps its settings, beside its results
-    settings:dict, # Those of this run
-    other:str, # The option that chooses another folder
-):
-    "Remember a run's settings, or raise a `ValueError` if the folder holds results of other ones."
-    old = json.loads(file.read_text(encoding='utf-8')) if file.exists() else settings
-    if old != settings:
-        raise ValueError(f"{file.parent} holds a run with other settings, {old}: choose another {other}, or pass --fresh to start over")
-    write_json(file, settings)
 
 # %% ../nbs/api/00_core.ipynb #e3a80d19
 class Part:

@@ -13,7 +13,6 @@ from typing import Callable, Optional
 import matplotlib.pyplot as plt
 import numpy as np
 from tsai.data.core import get_ts_dls, TSClassification
-from .core import *
 from .callbacks import *
 from .data.splits import *
 from .wearables.har import *
@@ -21,6 +20,7 @@ from .wearables.tfms import *
 from .joint import JointLearner
 from .learner import *
 from .paths import *
+from .saving import *
 from .plots import *
 from .pretrained import *
 from .transfer import *

@@ -20,6 +20,7 @@ from . import __version__
 from .core import *
 from .models import *
 from .units import build_transform
+from .saving import *
 
 # %% ../nbs/api/11_pretrained.ipynb #b52d3e40
 WEIGHTS, CONFIG = 'model.safetensors', 'config.json'

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 from tsai.data.core import get_ts_dls, TSClassification
-from .core import *
+from .saving import *
 from .wearables.tfms import *
 from .callbacks import *
 from .wearables.sources import *

@@ -18,6 +18,7 @@ from torch import Tensor
 from fastcore.basics import patch
 from fastprogress.fastprogress import progress_bar
 from .core import *
+from .saving import *
 
 # %% ../nbs/api/26_text.ipynb #73e7d8f5
 _PACKAGES = dict( # module, what of it, how to get it

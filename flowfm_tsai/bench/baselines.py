@@ -24,6 +24,7 @@ from tsai.models.InceptionTimePlus import InceptionTimePlus
 from tsai.models.MINIROCKET_Pytorch import MiniRocketFeatures
 from tsai.models.PatchTST import PatchTST
 from ..core import *
+from ..saving import *
 from ..classifiers import *
 from ..joint import LABEL_SMOOTHING, adamw, default_epochs
 from ..transfer import *
@@ -165,5 +166,5 @@ def mvp_pretrain(
     cb = MVP(target_dir=str(writable_folder(file.parent)), fname=file.stem, save_best=False)
     learn = ts_learner(dls, inception(X.shape[1], 1, X.shape[2]), cbs=cb, opt_func=adamw)
     with learn.no_logging(): learn.fit_one_cycle(epochs, lr)
-    write_whole(file, lambda p: torch.save(learn.model.state_dict(), p))
+    write_tensors(file, learn.model.state_dict())
     return str(file)

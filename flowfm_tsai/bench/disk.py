@@ -16,6 +16,7 @@ from fastai.callback.core import Callback
 from fastprogress.fastprogress import progress_bar
 from tsai.data.core import get_ts_dls
 from ..core import *
+from ..saving import *
 from ..wearables.archives import *
 from .runner import *
 import flowfm_tsai.wearables.har # noqa: F401 registers the six sets

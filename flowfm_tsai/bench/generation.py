@@ -20,6 +20,7 @@ from ..callbacks import *
 from ..learner import *
 from ..metrics import *
 from ..paths import *
+from ..saving import *
 from ..wearables.files import *
 
 # %% ../../nbs/api/bench/03_generation.ipynb #31ec5b89
@@ -52,7 +53,7 @@ def classifier(self:Bench) -> FeatureClassifier:
     if not file.exists():
         print('training the classifier whose features the metrics use', flush=True)
         clf = fit_features(X, y, epochs=self.features_epochs)
-        write_whole(file, lambda p: torch.save(clf.state_dict(), p))
+        write_tensors(file, clf.state_dict())
     self._classifier = FeatureClassifier(X.shape[1], np.unique(y))
     self._classifier.load_state_dict(torch.load(file, weights_only=True))
     return self._classifier.eval()

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from fastai.callback.core import Callback, CancelFitException
 from fastcore.basics import patch
-from ..core import *
+from ..saving import *
 from ..callbacks import *
 from ..pretrained import *
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 from ..core import *
+from ..saving import *
 from .baselines import MiniRocketRidge
 from .generation import Bench
 from .runner import Row, command_line, in_turns, mean_sd, shows, write_result

@@ -11,12 +11,12 @@ from typing import Callable, Optional
 import numpy as np
 import matplotlib.pyplot as plt
 from fastai.callback.core import Callback
-from ..core import *
 from .runner import *
 from ..callbacks import *
 from .generation import *
 from ..metrics import *
 from ..paths import *
+from ..saving import *
 from ..classifiers import *
 
 # %% ../../nbs/api/bench/04_training.ipynb #89863a52

@@ -17,7 +17,7 @@ import numpy as np
 import matplotlib.pyplot as plt
 from fastcore.basics import patch
 from tsai.data.core import get_ts_dls, TSClassification
-from ..core import *
+from ..saving import *
 from .baselines import *
 from .runner import Row, Workplace, command_line, mean_sd, page, shows, write_result
 from ..callbacks import *

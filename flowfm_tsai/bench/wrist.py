@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import matplotlib.pyplot as plt
 from tsai.data.core import get_ts_dls, TSClassification
-from ..core import *
+from ..saving import *
 from .runner import Workplace, command_line, mean_sd, shows, write_result
 from .transfer import fill_page
 from ..classifiers import *

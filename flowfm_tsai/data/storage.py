@@ -6,13 +6,15 @@
 __all__ = ['WindowArray', 'HARData', 'WindowWriter', 'save_npz', 'open_windows', 'block_shuffle']
 
 # %% ../../nbs/api/data/00_storage.ipynb #ab568f18
-import json, mmap, os, shutil, tempfile, zipfile
+import json, mmap, zipfile
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional, Union
 import numpy as np
 from fastcore.basics import patch
 from ..core import *
+from ..saving import *
 
 # %% ../../nbs/api/data/00_storage.ipynb #931a5725
 def _common_shape(parts):
@@ -146,15 +148,21 @@ class WindowWriter:
         writable_folder(self.out.parent)
 
     def __enter__(self):
-        self.tmp = Path(tempfile.mkdtemp(prefix=f'.{self.out.name}.', dir=self.out.parent))
-        return self
+        self.context = self._writing()
+        return self.context.__enter__()
 
-    def __exit__(self, kind, *_):
-        try:
-            if kind is None: self._finish()
-        finally:
-            if self.file: self.file.close()
-            shutil.rmtree(self.tmp, ignore_errors=True)
+    def __exit__(self, *error): return self.context.__exit__(*error)
+
+    @contextmanager
+    def _writing(self):
+        with draft(self.out) as folder:
+            self.tmp = folder/'windows'
+            self.tmp.mkdir()
+            try:
+                yield self
+                self._finish()
+            finally:
+                if self.file: self.file.close()
 
 # %% ../../nbs/api/data/00_storage.ipynb #063a1e3c
 @patch
@@ -189,10 +197,6 @@ def add(self:WindowWriter,
     self.n += len(X)
 
 # %% ../../nbs/api/data/00_storage.ipynb #2c813ecd
-def _umask():
-    os.umask(mask := os.umask(0))
-    return mask
-
 @patch
 def _finish(self:WindowWriter):
     if not self.n: raise ValueError(f"there are no windows to write to {str(self.out)!r}")
@@ -202,8 +206,7 @@ def _finish(self:WindowWriter):
     np.save(self.tmp/'layout.npy', 'NCL')
     if self.out.suffix == '.npz': return write_whole(self.out, self._pack)
     write_json(self.tmp/'meta.json', self.meta)
-    os.chmod(self.tmp, 0o777 & ~_umask())
-    os.rename(self.tmp, self.out)
+    publish(self.tmp, self.out)
 
 # %% ../../nbs/api/data/00_storage.ipynb #01db0ee6
 @patch

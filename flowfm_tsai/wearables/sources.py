@@ -17,6 +17,7 @@ from fastcore.basics import patch
 from fastprogress.fastprogress import progress_bar
 from .. import __version__
 from ..core import *
+from ..saving import *
 from ..data.storage import *
 from .archives import *
 from .windowing import *
