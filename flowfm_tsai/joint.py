@@ -37,6 +37,7 @@ from .pretext.base import *
 from .pretext.flow import *
 from .callbacks import *
 from .pretrained import *
+from .resuming import *
 from .data.storage import block_shuffle
 
 # %% ../nbs/api/23_joint.ipynb #76c33882
@@ -81,9 +82,10 @@ def fine_tune(self:JointLearner,
 ):
     "Train the head alone, then everything. Without pretrained weights everything is trained from the start, at `base_lr/2`."
     if epochs is None: epochs = default_epochs(self.dls)
-    if self.stage == 'downstream' and self.pretrained:
-        super(JointLearner, self).fine_tune(epochs, base_lr, freeze_epochs, lr_mult=lr_mult, **kwargs)
-    else: self.fit_one_cycle(epochs+freeze_epochs, base_lr/2, **{k: v for k, v in kwargs.items() if k != 'pct_start'})
+    with one_training([*self.cbs, *L(kwargs.get('cbs'))]):
+        if self.stage == 'downstream' and self.pretrained:
+            return super(JointLearner, self).fine_tune(epochs, base_lr, freeze_epochs, lr_mult=lr_mult, **kwargs)
+        self.fit_one_cycle(epochs+freeze_epochs, base_lr/2, **{k: v for k, v in kwargs.items() if k != 'pct_start'})
 
 # %% ../nbs/api/23_joint.ipynb #b17cd776
 @patch
@@ -400,7 +402,7 @@ def _around(dls, model, stage, source, tasks, loss_func, metrics, augment, cbs, 
     if stage == 'pretrain': return JointLearner(dls, model, loss_func=TaskLoss(), cbs=[*L(tasks), *L(cbs)], metrics=metrics, **kwargs)
     model.velocity.requires_grad_(False) # takes no part
     loss_func, metrics = _loss_and_metrics(dls, loss_func, metrics)
-    cbs = [*([AugmentCallback(augment)] if augment else []), *L(cbs)]
+    cbs = [FiniteCallback(), *([AugmentCallback(augment)] if augment else []), *L(cbs)]
     learn = JointLearner(dls, model, loss_func=loss_func, cbs=cbs, metrics=metrics, **{'splitter': ts_splitter, **kwargs})
     if source is not None: learn.freeze()
     return learn
@@ -441,7 +443,7 @@ def joint_learner(
     augment = _augmentation(dls, source, pretrained, augment)
     kwargs = {'train_bn': False, **kwargs, 'opt_func': opt_func, 'lr': lr}
     learn = _around(dls, model, stage, source, tasks, loss_func, metrics, augment, cbs, kwargs)
-    learn.stage, learn.pretrained, learn.start = stage, source is not None, _start(source, pretrained)
+    learn.stage, learn.pretrained, learn.start, learn.seed = stage, source is not None, _start(source, pretrained), seed
     if source is not None: _say_start(learn, source)
     return learn
 

@@ -21,6 +21,7 @@ from .wearables.files import *
 from .joint import JointLearner
 from .learner import *
 from .pretrained import *
+from .resuming import *
 from .data.storage import *
 from .classifiers import *
 from .text import *

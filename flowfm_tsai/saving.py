@@ -156,14 +156,21 @@ def read_json(
     try: return json.loads(Path(path).read_text(encoding='utf-8'))
     except (ValueError, RecursionError) as e: raise ValueError(f"{str(path)!r} isn't readable as JSON (truncated, or edited?): {e}") from e
 
-# %% ../nbs/api/09_saving.ipynb #bbf60caf
+# %% ../nbs/api/09_saving.ipynb #ccb89ab9
 def differences(
     old:dict, # Settings
     new:dict, # Others
-) -> str: # 'lr=0.1 (now 0.2), seed=0 (now 1)'; empty if they are the same
+    name:str='', # Before the name of each
+) -> list: # Of texts such as 'lr=0.1 (now 0.2)', one for each setting that differs
     "What differs between two runs' settings."
-    keys = [k for k in {**old, **new} if old.get(k) != new.get(k)]
-    return ', '.join(f'{k}={old.get(k)!r} (now {new.get(k)!r})' for k in keys)
+    said = []
+    for k in {**old, **new}:
+        a, b = old.get(k), new.get(k)
+        if isinstance(a, dict) and isinstance(b, dict): said += differences(a, b, f'{name}{k}.')
+        elif a != b: said.append(f'{name}{k}={_short(a)} (now {_short(b)})')
+    return said
+
+def _short(v): return repr(v) if len(repr(v)) < 60 else repr(v)[:57] + '...'
 
 def same_settings(
     file:Path, # Where a run keeps its settings, beside its results
@@ -174,7 +181,7 @@ def same_settings(
     settings = json.loads(json.dumps(settings)) # as it will be read
     old = read_json(file) if file.exists() else settings
     if old != settings:
-        raise ValueError(f"{file.parent} holds a run with other settings, {differences(old, settings)}: choose another {other}, "
+        raise ValueError(f"{file.parent} holds a run with other settings, {', '.join(differences(old, settings))}: choose another {other}, "
                          "or pass --fresh to start over")
     write_json(file, settings)
 

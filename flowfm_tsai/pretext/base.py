@@ -18,6 +18,7 @@ from fastai.torch_core import find_bs, params
 from ..core import *
 from ..models import *
 from ..units import *
+from ..callbacks import *
 
 # %% ../../nbs/api/pretext/00_base.ipynb #73e19ad4
 class Batch:
@@ -125,6 +126,7 @@ def after_create(self:PretextCallback):
     if not any('velocity' in t.trains for t in self.tasks): model.velocity.requires_grad_(False)
     if not model.units.fitted: model.units.fit(self.dls, model.config['patch_size'])
     if len(self.tasks) > 1: self.learn.metrics = self.learn.metrics + TaskMetric(self.task)
+    if not any(isinstance(cb, FiniteCallback) for cb in self.learn.cbs): self.learn.add_cb(FiniteCallback())
 
 # %% ../../nbs/api/pretext/00_base.ipynb #7c47a98a
 @patch
