@@ -89,6 +89,6 @@ def after_loss(self:FiniteCallback):
     if self.learn.loss.isfinite().all(): return
     self.learn.model.load_state_dict(self.good)
     self.good, rates = None, ', '.join(f'{r:.3g}' for r in sorted(rates))
-    raise RuntimeError(f"the loss is {self.learn.loss.mean().item()} at step {self.train_iter} (epoch {self.epoch}, batch {self.iter}) at a "
-                       f"learning rate of {rates}: training stopped, with the weights that epoch {self.epoch} began with. "
+    raise RuntimeError(f"the loss is {self.learn.loss.mean().item()} at step {self.train_iter} (epoch {self.epoch}, batch {self.iter}) "
+                       f"at a learning rate of {rates}: training stopped, with the weights that epoch {self.epoch} began with. "
                        "Choose a lower rate, and look for values in X or y that are far too large")

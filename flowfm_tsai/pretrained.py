@@ -7,14 +7,14 @@ __all__ = ['WEIGHTS', 'CONFIG', 'SHIPPED', 'card_misfit', 'card_augment', 'shipp
            'from_pretrained']
 
 # %% ../nbs/api/11_pretrained.ipynb #fc57e8e1
-import hashlib, inspect, json
+import contextlib, hashlib, inspect, json, math
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Optional, Union
 import torch
 from fastcore.basics import patch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from . import __version__
 from .core import *
@@ -26,11 +26,13 @@ from .saving import *
 WEIGHTS, CONFIG = 'model.safetensors', 'config.json'
 SHIPPED = Path(str(files('flowfm_tsai')))/'weights' # weights that come with the package
 
-_FORMAT = 6
+_FORMAT, _NEW = 7, f'{WEIGHTS}.new' # of the page; and weights that are about to take their place
+_STATS = ('mean', 'std', 'in_scale', 'in_shift') # of the units, beside the weights
 
-def _sha256(file):
-    "Checksum of a file, 64 hexadecimal digits."
-    with open(file, 'rb') as f: return hashlib.sha256(f.read()).hexdigest()
+def _page_sum(page):
+    "Checksum of a page without its own, 64 hexadecimal digits."
+    said = json.dumps({k: v for k, v in page.items() if k != 'checksum'}, sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()
 
 # %% ../nbs/api/11_pretrained.ipynb #3e46f3a2
 def card_misfit(
@@ -68,6 +70,9 @@ def _tensors(self:JointModel, dtype):
     "The weights that belong into a checkpoint, and the statistics in raw units."
     keep = self.weights(velocity=self.seq_len, head=self._with_head())
     keep = {k: v.detach().to('cpu', dtype if v.is_floating_point() else v.dtype).contiguous() for k, v in keep.items()}
+    if wrong := [k for k, v in keep.items() if not v.isfinite().all()]:
+        raise ValueError(f"{len(wrong)} of {len(keep)} weights aren't finite numbers (in {dtype}), such as {wrong[0]}: nothing was saved. "
+                         "The training diverged, or the numbers are too large for this dtype")
     return keep | self.units.stats()
 
 # %% ../nbs/api/11_pretrained.ipynb #356f9e00
@@ -78,15 +83,34 @@ def save_pretrained(self:JointModel,
     card:Optional[dict]=None, # What the weights fit, and more: see `card_misfit` and `card_augment`; the model's own by default
 ) -> Path: # The folder
     "Save networks, units and, if it was trained for a task, the head: `model.safetensors`, and `config.json` with its checksum."
-    folder, tensors = writable_folder(folder), self._tensors(dtype)
+    tensors, card = self._tensors(dtype), self.card if card is None else card
     intake = self.units.intake and {**self.units.intake, 'channel': self.units.channel.tolist()}
     said = dict(format=_FORMAT, model=MODELS.name_of(type(self)), seq_len=self.seq_len, config=self.config, intake=intake)
     if any(k.startswith('head.') for k in tensors): said.update(head={**self.head_spec, 'c_out': self.c_out}, task=self.task)
-    said.update(card=self.card if card is None else card, version=__version__)
-    json.dumps(said) # what JSON can't hold is an error before anything is written
-    write_whole(folder/WEIGHTS, lambda p: save_file(tensors, p, metadata=dict(format='pt')))
-    write_json(folder/CONFIG, dict(**said, sha256=_sha256(folder/WEIGHTS)))
+    said = json.loads(json.dumps(dict(**said, card=card, version=__version__))) # an error before anything is written
+    folder = writable_folder(folder)
+    with alone(folder/WEIGHTS): _replace(folder, tensors, said)
     return folder
+
+# %% ../nbs/api/11_pretrained.ipynb #caa2b8b1
+def _weights_of(folder, sha256):
+    "The file with the weights that a page names."
+    new = folder/_NEW
+    return new if new.is_file() and file_sha256(new) == sha256 else folder/WEIGHTS
+
+def _settle(folder):
+    "Finish what a killed process began."
+    with contextlib.suppress(ValueError, FileNotFoundError):
+        said = read_json(folder/CONFIG)
+        if isinstance(said, dict) and _weights_of(folder, said.get('sha256')).name == _NEW: publish(folder/_NEW, folder/WEIGHTS)
+
+def _replace(folder, tensors, said):
+    "Write a checkpoint over another one, or none."
+    _settle(folder)
+    write_whole(folder/_NEW, lambda p: save_file(tensors, p, metadata=dict(format='pt')))
+    said = dict(**said, sha256=file_sha256(folder/_NEW))
+    write_json(folder/CONFIG, dict(**said, checksum=_page_sum(said)))
+    publish(folder/_NEW, folder/WEIGHTS)
 
 # %% ../nbs/api/11_pretrained.ipynb #62d2db97
 def shipped() -> list: # Names that `from_pretrained` and `pretrained=` take
@@ -105,19 +129,20 @@ def _from_hub(source):
     try: from huggingface_hub import snapshot_download
     except ImportError as e:
         raise FileNotFoundError(f"there is no folder {source!r}; to load it from the Hugging Face Hub, pip install huggingface_hub") from e
-    try: return Path(snapshot_download(source, allow_patterns=[WEIGHTS, CONFIG]))
+    name, _, revision = source.partition('@')
+    try: return Path(snapshot_download(name, revision=revision or None, allow_patterns=[WEIGHTS, CONFIG]))
     except Exception as e:
         raise FileNotFoundError(f"there is no folder {source!r}, and the Hugging Face Hub didn't give it ({type(e).__name__}: {e})") from e
 
 # %% ../nbs/api/11_pretrained.ipynb #3a656061
 def find_checkpoint(
-    source:Union[str, Path], # Folder, name of shipped weights such as 'wrist-tiny', or Hub id such as 'user/name'
+    source:Union[str, Path], # Folder, name of shipped weights such as 'wrist-tiny', or Hub id such as 'user/name' or 'user/name@revision'
 ) -> Path: # Folder that holds the two files
     "Find the folder of a checkpoint, downloading it from the Hugging Face Hub where `source` is a Hub id."
     folder, here = Path(source), Path(source).exists()
     if not here and str(source) in shipped(): return SHIPPED/source
     if not here and isinstance(source, str) and source.count('/') == 1 and not source.startswith(('.', '/', '~')): return _from_hub(source)
-    missing = [f for f in (CONFIG, WEIGHTS) if not (folder/f).is_file()]
+    missing = [f for f in (CONFIG, WEIGHTS) if not (folder/f).is_file() and not (f == WEIGHTS and (folder/_NEW).is_file())]
     if missing:
         raise FileNotFoundError(f"no checkpoint in {str(folder)!r}: {' and '.join(missing)} missing. Expected a folder written by "
                                 f"learn.save_pretrained(folder), a Hub id, or one of {', '.join(shipped())}")
@@ -128,7 +153,8 @@ def weights_sha256(
     source:Union[str, Path], # As for `from_pretrained`
 ) -> str: # 64 hexadecimal digits
     "Checksum of a checkpoint's weights, to tell whether two runs started from the same ones."
-    return _sha256(find_checkpoint(source)/WEIGHTS)
+    folder = find_checkpoint(source)
+    return file_sha256(_weights_of(folder, _read_config(folder/CONFIG)['sha256']))
 
 # %% ../nbs/api/11_pretrained.ipynb #8edaaa71
 def _from_4(d): return {**d, 'format': 5, 'rotary': False}
@@ -143,21 +169,49 @@ def _from_5(d):
     d['inputs'] = {'text': dict(condition='y', encoder='flowfm_tsai.text.TextEncoder', args=text)} if text else {}
     return dict(format=6, **outer, config=d, intake=None)
 
-_UPGRADES = {4: _from_4, 5: _from_5}
+def _from_6(d): return {**d, 'format': 7}
+
+_UPGRADES = {4: _from_4, 5: _from_5, 6: _from_6}
 
 # %% ../nbs/api/11_pretrained.ipynb #e61f80ee
 def _read_config(file):
     "The page of a checkpoint, in the present format."
-    try: d = json.loads(file.read_text(encoding='utf-8'))
-    except (ValueError, UnicodeDecodeError) as e:
-        raise ValueError(f"{file} isn't readable as JSON (truncated?): {e}. Save or download the checkpoint again") from e
+    d = read_json(file)
     fmt = d.get('format') if isinstance(d, dict) else None
-    if fmt not in (_FORMAT, *_UPGRADES):
-        advice = 'pretrain again' if fmt in range(_FORMAT) else 'update flowfm_tsai'
+    if type(fmt) is not int or fmt not in (_FORMAT, *_UPGRADES):
+        advice = 'pretrain again' if type(fmt) is int and fmt < _FORMAT else 'update flowfm_tsai'
         known = ', '.join(map(str, (*_UPGRADES, _FORMAT)))
         raise ValueError(f"{file} has format {fmt}, this version of flowfm_tsai reads formats {known}: {advice}")
+    if fmt == _FORMAT and d.get('checksum') != _page_sum(d):
+        raise ValueError(f"{file} was changed after it was written (its checksum differs): it is damaged, or was edited. Save or download "
+                         "the checkpoint again; what is to be changed can be given to save_pretrained")
     while d['format'] != _FORMAT: d = _UPGRADES[d['format']](d)
     return d
+
+# %% ../nbs/api/11_pretrained.ipynb #e3772541
+_TYPES = dict(model=str, sha256=str, config=dict, seq_len=(int, None), **dict.fromkeys(('intake', 'head', 'task', 'card'), (dict, None)))
+
+def _check_types(d, file):
+    "Raise an error if something on a page isn't of its kind."
+    for k, kinds in _TYPES.items():
+        v, kinds = d.get(k), kinds if isinstance(kinds, tuple) else (kinds,)
+        if not (v is None and None in kinds) and type(v) not in kinds:
+            raise ValueError(f"{file}: {k}={v!r:.80} isn't {kinds[0].__name__}. Was it edited?")
+
+def _numbers(v):
+    "All numbers in a value."
+    if isinstance(v, dict): return [n for w in v.values() for n in _numbers(w)]
+    if isinstance(v, (list, tuple)): return [n for w in v for n in _numbers(w)]
+    return [v] if isinstance(v, (int, float)) else []
+
+def _check_sizes(d, shapes, file):
+    "Raise an error if a page asks for more than the weights can be."
+    most = max(10**6, sum(math.prod(s) for s in shapes.values()))
+    asked = _numbers([d['config'], d.get('head'), d.get('intake'), d['seq_len']])
+    if wrong := [n for n in asked if not abs(n) <= most]:
+        raise ValueError(f"{file} asks for {wrong[0]}, and its weights have {most:,} numbers at most")
+    if not 0 <= (depth := d['config'].get('depth', 0)) <= len(shapes):
+        raise ValueError(f"{file}: depth={depth}, and its weights are {len(shapes)} tensors")
 
 # %% ../nbs/api/11_pretrained.ipynb #23f57f7c
 def _arguments(cls):
@@ -176,39 +230,75 @@ def _build(d, file):
     custom = None if name == 'linear' else partial(HEADS.find(name), **head)
     return cls(**d['config'], c_out=c_out, custom_head=custom)
 
+def _expected(d, file):
+    "The shape of each tensor that a page describes."
+    with torch.device('meta'): model = _build(d, file)
+    tensors = model.weights(velocity=d['seq_len'], head=d.get('head'))
+    return {k: tuple(v.shape) for k, v in {**tensors, **{k: getattr(model.units, k) for k in _STATS}}.items()}
+
 # %% ../nbs/api/11_pretrained.ipynb #0381f526
-def _read_weights(folder, d, model):
-    "The tensors of a checkpoint, checked against the model that is to have them."
-    file = folder/WEIGHTS
-    try: tensors = load_file(file)
-    except (SafetensorError, OSError) as e:
-        raise ValueError(f"{file} isn't a whole safetensors file ({e}): it is truncated or damaged. "
-                         "Save or download the checkpoint again") from e
-    if _sha256(file) != d['sha256']:
-        raise ValueError(f"{file} isn't the file that {CONFIG} was written with (its SHA-256 differs): it is damaged, or was replaced. "
-                         "Save or download the checkpoint again")
-    own = {k: v.shape for k, v in model.weights(velocity=d['seq_len'], head=d.get('head')).items()}
-    own |= {k: v.shape for k, v in model.units.stats().items()}
-    wrong = sorted(own.keys() ^ tensors.keys()) + [k for k in sorted(own.keys() & tensors.keys()) if own[k] != tensors[k].shape]
+def _shapes(file):
+    "The shape of each tensor of a weights file, from its header."
+    with open(file, 'rb'): pass # who may not read it is told so
+    with safe_open(file, 'pt') as f: return {k: tuple(f.get_slice(k).get_shape()) for k in f.keys()}
+
+def _check_shapes(own, shapes, file):
+    "Raise an error if a weights file isn't that of the page."
+    wrong = sorted(own.keys() ^ shapes.keys()) + [k for k in sorted(own.keys() & shapes.keys()) if own[k] != shapes[k]]
     if wrong:
         raise ValueError(f"{file} doesn't belong to its {CONFIG}: {len(wrong)} weights missing, unknown or of another shape, "
                          f"such as {wrong[:3]}")
+
+def _read_weights(file, sha256):
+    "The tensors of a weights file, checked."
+    if file_sha256(file) != sha256:
+        raise ValueError(f"{file} isn't the file that {CONFIG} was written with (its SHA-256 differs): it is damaged, or was replaced. "
+                         "Save or download the checkpoint again")
+    tensors = load_file(file)
+    if wrong := [k for k, v in tensors.items() if not v.isfinite().all() and k not in ('in_scale', 'in_shift')]: # NaN there: no way back
+        raise ValueError(f"{file} holds weights that aren't finite numbers, such as {wrong[0]}: the training that made them diverged")
     return tensors
 
-# %% ../nbs/api/11_pretrained.ipynb #e66710f3
-def from_pretrained(
-    source:Union[str, Path], # Folder written by `save_pretrained`, name of shipped weights, or id of a Hugging Face Hub repository
-    device='cpu', # Where to put the model
-) -> JointModel: # In evaluation mode; with the head that was saved, or a new one of one output
-    "Load a pretrained model: a generator, an encoder, or a whole classifier or regressor."
-    folder = find_checkpoint(source)
-    d = _read_config(folder/CONFIG)
-    model = _build(d, folder/CONFIG)
-    tensors = _read_weights(folder, d, model)
-    stats, intake = {k: tensors.pop(k) for k in model.units.stats()}, dict(d['intake'] or {})
+# %% ../nbs/api/11_pretrained.ipynb #03532340
+def _assembled(model, d, tensors):
+    "A model with its weights, units and task."
+    stats, intake = {k: tensors.pop(k) for k in _STATS}, dict(d['intake'] or {})
     channel = intake.pop('channel', None)
     model.load_state_dict(tensors, strict=False)
     model.units.load(stats, intake or None, channel)
     model.trained_len.fill_(d['seq_len'] or 0)
     model.task, model.card = d.get('task'), d.get('card') or {}
+    if intake and 'unnamed' not in intake and math.prod(intake['shape']) < 10**7: model.units.take(torch.zeros(1, *intake['shape']))
+    return model
+
+@contextlib.contextmanager
+def _explained(file):
+    "Make one kind of error, which names the file, of whatever goes wrong."
+    try: yield
+    except PermissionError: raise
+    except SafetensorError as e:
+        raise ValueError(f"{file} isn't a whole safetensors file ({e}): it is truncated or damaged. "
+                         "Save or download the checkpoint again") from e
+    except Exception as e:
+        if isinstance(e, ValueError) and str(file.parent) in str(e): raise
+        raise ValueError(f"{file} describes nothing that can be built ({type(e).__name__}: {e!s:.200}). Was it edited? "
+                         "Save or download the checkpoint again") from e
+
+# %% ../nbs/api/11_pretrained.ipynb #e66710f3
+def from_pretrained(
+    source:Union[str, Path], # Folder of `save_pretrained`, name of shipped weights, or Hub id: 'user/name' or 'user/name@revision'
+    device='cpu', # Where to put the model
+) -> JointModel: # In evaluation mode; with the head that was saved, or a new one of one output
+    "Load a pretrained model: a generator, an encoder, or a whole classifier or regressor."
+    folder = find_checkpoint(source)
+    page = folder/CONFIG
+    with _explained(page):
+        d = _read_config(page)
+        _check_types(d, page)
+    with _explained(file := _weights_of(folder, d['sha256'])): shapes = _shapes(file)
+    with _explained(page):
+        _check_sizes(d, shapes, page)
+        _check_shapes(_expected(d, page), shapes, file)
+    with _explained(file): tensors = _read_weights(file, d['sha256'])
+    with _explained(page): model = _assembled(_build(d, page), d, tensors)
     return model.to(device).eval()

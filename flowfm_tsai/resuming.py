@@ -45,12 +45,13 @@ def set_random_state(
     random.setstate(_tupled(state['python']))
     for dl, s in zip(dls.loaders, state['dls']): dl.rng.setstate(_tupled(s))
 
-# %% ../nbs/api/12_resuming.ipynb #e485b454
+# %% ../nbs/api/12_resuming.ipynb #fee9e168
 def _kept(v):
     "A value as a state can hold it; `None` for what isn't plain, in a tuple with whether it is."
     if isinstance(v, np.generic): v = v.item()
     if v is None or isinstance(v, (bool, int, float, str)): return v, True
-    if isinstance(v, Tensor): return (None, False) if isinstance(v, nn.Parameter) or v.requires_grad else (v.detach().as_subclass(Tensor).clone(), True)
+    if isinstance(v, nn.Parameter): return None, False
+    if isinstance(v, Tensor): return v.detach().as_subclass(Tensor).clone(), True
     if isinstance(v, (list, tuple, L)): return _kept_list(list(v))
     if not isinstance(v, dict) or not all(isinstance(k, str) for k in v): return None, False
     each = {k: _kept(w) for k, w in v.items()}
@@ -121,14 +122,15 @@ def _arguments(cb):
     "The plain arguments of a callback that it keeps under their names."
     return {k: v for k in _made_with(cb) for v, ok in [_kept(vars(cb)[k])] if ok and not isinstance(v, (Tensor, dict))}
 
-# %% ../nbs/api/12_resuming.ipynb #887987ac
+# %% ../nbs/api/12_resuming.ipynb #c2a06420
 def fit_settings(
     learn, # A learner that begins to fit
 ) -> dict: # What JSON can hold
     "What decides how a fit goes."
     net = getattr(learn.model, 'module', learn.model)
     known = [cb for cb in learn.cbs if _ours(cb) and type(cb).__name__ not in _ASIDE]
-    said = dict(epochs=learn.n_epoch, schedule=_schedule(learn), batch_size=learn.dls.train.bs, batches=len(learn.dls.train), data=data_digest(learn.dls),
+    train = learn.dls.train
+    said = dict(epochs=learn.n_epoch, schedule=_schedule(learn), batch_size=train.bs, batches=len(train), data=data_digest(learn.dls),
                 seed=getattr(learn, 'seed', None), model=type(net).__name__, config=getattr(net, 'config', None),
                 trained=sum(p.numel() for p in net.parameters() if p.requires_grad))
     return _rounded({**said, **{cb.name: _arguments(cb) for cb in known}})
@@ -164,14 +166,15 @@ class ResumeCallback(Callback):
         self.number, self.fits = -1, []
         give_back(self.file)
 
-# %% ../nbs/api/12_resuming.ipynb #ca3c46e0
+# %% ../nbs/api/12_resuming.ipynb #21627fc5
 @patch
 def _read(self:ResumeCallback):
     "The state in the file, or `None`."
     if not self.file.exists(): return None
     try: state = torch.load(self.file, map_location='cpu', weights_only=True)
     except OSError: raise
-    except Exception as e: raise ValueError(f"{self.file} isn't a state of training that can be read ({type(e).__name__}): delete it to start over") from e
+    except Exception as e:
+        raise ValueError(f"{self.file} can't be read as a state of training ({type(e).__name__}): delete it to start over") from e
     if not isinstance(state, dict) or 'fits' not in state:
         raise ValueError(f"{self.file} is no state of training of this version: delete it to start over")
     return state
@@ -180,8 +183,8 @@ def _read(self:ResumeCallback):
 def _check(self:ResumeCallback, state, settings):
     "Raise an error if the state is another training's."
     if said := differences(state['fits'][self.number], settings):
-        raise ValueError(f"{self.file} was left by another training: {', '.join(said)}. Give the same data and settings to go on with it, choose another "
-                         "file or folder, or delete it to start over")
+        raise ValueError(f"{self.file} was left by another training: {', '.join(said)}. Give the same data and settings to go on with it, "
+                         "choose another file or folder, or delete it to start over")
 
 # %% ../nbs/api/12_resuming.ipynb #980ceaef
 @patch
@@ -200,13 +203,14 @@ def before_fit(self:ResumeCallback):
     self.saved, self.stepped, self.silent = time.monotonic(), False, []
     if self.state and not self.passed: self._say()
 
-# %% ../nbs/api/12_resuming.ipynb #4bdd8e75
+# %% ../nbs/api/12_resuming.ipynb #1ef9f65c
 @patch
 def _say(self:ResumeCallback):
     "Say where a training goes on."
     s = self.state
-    if s['finished']: print(f'this training is finished: its weights are in {self.file}')
-    else: print(f"going on with {self.file}: epoch {s['epoch']} of {self.n_epoch}" + (f", batch {s['batch']}" if s['batch'] else ''), flush=True)
+    batch = f", batch {s['batch']}" if s['batch'] else ''
+    print(f"{self.file}: " + ('this training is finished' if s['finished'] else f"going on in epoch {s['epoch']} of {self.n_epoch}{batch}"),
+          flush=True)
 
 # %% ../nbs/api/12_resuming.ipynb #2ce6e0ea
 @patch
