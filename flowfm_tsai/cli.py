@@ -6,7 +6,7 @@
 __all__ = ['main']
 
 # %% ../nbs/api/32_cli.ipynb #3b31e72f
-import argparse, importlib, inspect, sys
+import argparse, importlib, inspect, os, re, sys, traceback, warnings
 from typing import Callable, Optional, Union, get_args, get_origin
 from fastcore.docments import docments
 from . import __version__
@@ -77,19 +77,74 @@ def _parser(argv):
         add_options(command, func := getattr(importlib.import_module(module), attr))
     return parser, func
 
-# %% ../nbs/api/32_cli.ipynb #a9d3538f
+# %% ../nbs/api/32_cli.ipynb #3c41b95a
+def _one_line(e):
+    "What an error says, in one line."
+    said = re.sub(r'^Exception occured in `\w+` when calling event `\w+`:\s*', '', str(e))
+    said = ' '.join(said.split()) or type(e).__name__
+    if isinstance(e, MemoryError): return f'out of memory ({said}): take a smaller --bs, or fewer windows'
+    return said if isinstance(e, (ValueError, TypeError, OSError, RuntimeError, ImportError)) else f'{type(e).__name__}: {said}'
+
+# %% ../nbs/api/32_cli.ipynb #7ecb8f87
+class _Quiet:
+    "A stream that is silent once nobody reads it any more."
+    def __init__(self, stream): self.stream, self.closed_by_reader = stream, False
+    def __getattr__(self, name): return getattr(self.stream, name)
+    def write(self, text): return self._try(self.stream.write, text)
+    def flush(self): return self._try(self.stream.flush)
+
+    def _try(self, f, *args):
+        if self.closed_by_reader: return
+        try: return f(*args)
+        except BrokenPipeError:
+            self.closed_by_reader = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno()) # what is still in its buffer goes there
+
+# %% ../nbs/api/32_cli.ipynb #a1dd8f1f
+def _plain_output():
+    "Say what is to be said in lines."
+    warnings.simplefilter('ignore', FutureWarning), warnings.simplefilter('ignore', DeprecationWarning)
+    shown = warnings.showwarning
+    def line(message, category, *args):
+        if category.__name__ != 'FlowFMWarning': return shown(message, category, *args)
+        print(f'flowfm: warning: {message}', file=sys.stderr)
+    warnings.showwarning = line
+
+def _log_in_lines():
+    "A line an epoch instead of a bar, where the output is no terminal."
+    if sys.stdout.isatty(): return
+    from fastai.learner import defaults
+    from flowfm_tsai.callbacks import LineCallback
+    defaults.callbacks = [LineCallback if cb.__name__ == 'ProgressCallback' else cb for cb in defaults.callbacks]
+
+# %% ../nbs/api/32_cli.ipynb #b107ac4c
+def _run(func, args):
+    "Call the function of a command, with options that can be right."
+    from flowfm_tsai.core import check_options
+    check_options(args)
+    _log_in_lines()
+    func(**args)
+
+# %% ../nbs/api/32_cli.ipynb #4a9bac86
 def main(
     argv:Optional[list]=None, # Arguments; those of the process by default
-) -> int: # Exit status: 0, 2 for bad input, 130 when interrupted
+) -> int: # Exit status: 0, 2 if something was wrong, 130 when interrupted
     "Run a command of `flowfm`."
     argv = sys.argv[1:] if argv is None else list(argv)
-    parser, func = _parser(argv)
-    args = vars(parser.parse_args(argv))
-    try: func(**args)
-    except (ValueError, TypeError, OSError, RuntimeError) as e:
-        print(f'flowfm: error: {e}', file=sys.stderr)
-        return 2
+    out, err, show = sys.stdout, sys.stderr, warnings.showwarning
+    sys.stdout, sys.stderr = _Quiet(out), _Quiet(err)
+    try:
+        with warnings.catch_warnings():
+            _plain_output()
+            parser, func = _parser(argv)
+            _run(func, vars(parser.parse_args(argv)))
+            sys.stdout.flush()
     except KeyboardInterrupt:
         print('\nflowfm: interrupted; the same command goes on from what is finished', file=sys.stderr)
         return 130
+    except Exception as e:
+        if os.environ.get('FLOWFM_TRACEBACK'): traceback.print_exc()
+        print(f'flowfm: error: {_one_line(e)}', file=sys.stderr)
+        return 2
+    finally: sys.stdout, sys.stderr, warnings.showwarning = out, err, show
     return 0

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['plain', 'expand_t', 'make_generator', 'randn_each', 'masked_mse', 'check_windows', 'channel_moments', 'channel_stats',
-           'FlowFMWarning', 'warn', 'evaluating', 'fitting', 'Part', 'Registry', 'as_json']
+           'FlowFMWarning', 'warn', 'evaluating', 'fitting', 'check_options', 'Part', 'Registry', 'as_json']
 
 # %% ../nbs/api/00_core.ipynb #cd7b91b2
 import contextlib, importlib, inspect, warnings
@@ -172,6 +172,29 @@ def fitting(
 ) -> bool: # `False` around `validate` and `get_preds`
     "Whether a fit has begun or ended."
     return learn.opt is not None and not learn.lock.locked()
+
+# %% ../nbs/api/00_core.ipynb #d77fbceb
+_RANGES = dict( # least and most of an option, wherever it occurs
+    seed=(0, 2**32-1), p=(0, 1), p_text=(0, 1), ema=(0, 1-1e-9), eta=(0, 1), turn=(0, 180), overlap=(0, 1-1e-9), text_noise=(0, None),
+    **dict.fromkeys(('lr', 'pretrain_lr', 'c', 'rtol', 'atol', 'seconds'), (1e-30, None)),
+    **dict.fromkeys(('freeze_epochs', 'shift', 'classifier_epochs'), (0, None)),
+    **dict.fromkeys(('epochs', 'pretrain_epochs', 'bs', 'pretrain_bs', 'n', 'k', 'steps', 'substeps', 'patch_size'), (1, None)))
+
+def _refused(name, value):
+    "What is wrong with an option; `None` if nothing is."
+    if isinstance(value, bool) or not isinstance(value, (int, float)): return None
+    low, high = _RANGES.get(name, (None, None))
+    if not abs(value) < float('inf'): return 'a finite number'
+    if not ((low is None or value >= low) and (high is None or value <= high)):
+        return f"{'above 0' if low == 1e-30 else f'at least {low}'}{f' and at most {high:g}' if high else ''}"
+
+# %% ../nbs/api/00_core.ipynb #ce124ceb
+def check_options(
+    options:dict, # Values by name, such as `locals()` at the beginning of a function
+):
+    "Raise a `ValueError` if a number is none, or outside of what an option of its name can be."
+    for name, value in options.items():
+        if said := _refused(name, value): raise ValueError(f"{name}={value}: expected {said}")
 
 # %% ../nbs/api/00_core.ipynb #e3a80d19
 class Part:
