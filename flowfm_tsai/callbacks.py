@@ -15,6 +15,7 @@ from fastai.callback.core import Callback
 from fastai.learner import noop
 from .core import *
 from .units import random_view
+from .processes import *
 
 # %% ../nbs/api/10_callbacks.ipynb #41774d0e
 class AugmentCallback(Callback):
@@ -87,10 +88,12 @@ class FiniteCallback(Callback):
 def after_loss(self:FiniteCallback):
     rates = {float(h['lr']) for h in self.opt.hypers}
     if not all(0 <= r < float('inf') for r in rates): raise ValueError(f"lr={max(rates)}: expected a finite learning rate, 0 or more")
-    if self.learn.loss.isfinite().all(): return
+    finite = self.learn.loss.isfinite().all()
+    if all_agree(self.learn, finite): return
     self.learn.model.load_state_dict(self.good)
-    self.good, rates = None, ', '.join(f'{r:.3g}' for r in sorted(rates))
-    raise RuntimeError(f"the loss is {self.learn.loss.mean().item()} at step {self.train_iter} (epoch {self.epoch}, batch {self.iter}) "
+    self.good, rates, loss = None, ', '.join(f'{r:.3g}' for r in sorted(rates)), self.learn.loss.mean().item()
+    said = f"the loss of another process isn't finite ({loss} in this one)" if finite else f'the loss is {loss}'
+    raise RuntimeError(f"{said} at step {self.train_iter} (epoch {self.epoch}, batch {self.iter}) "
                        f"at a learning rate of {rates}: training stopped, with the weights that epoch {self.epoch} began with. "
                        "Choose a lower rate, and look for values in X or y that are far too large")
 

@@ -22,7 +22,7 @@ from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat, MSELossFlat
 from fastai.metrics import accuracy
 from fastai.optimizer import OptimWrapper
-from fastai.torch_core import set_seed
+from fastai.torch_core import num_distrib, set_seed
 from fastprogress.fastprogress import progress_bar
 from tsai.data.core import NumpyDataLoader
 from tsai.models.utils import build_ts_model, ts_splitter
@@ -38,7 +38,8 @@ from .pretext.flow import *
 from .callbacks import *
 from .pretrained import *
 from .resuming import *
-from .data.storage import block_shuffle
+from .processes import *
+from .data.storage import WindowArray, block_shuffle
 
 # %% ../nbs/api/23_joint.ipynb #76c33882
 def whole_batches(
@@ -116,6 +117,7 @@ def get_embeddings(self:JointLearner,
 ) -> Tensor: # (N, D) float32 on the CPU
     "Representations of windows, which go through the dataloaders' transforms first."
     self._check_raw(X)
+    if isinstance(X, np.memmap): X = WindowArray(X) # which hands back the pages that were read
     starts, intake = range(0, len(X), bs), Intake(self.dls)
     if progress is None: progress = len(starts) > 20
     return self._embed(intake(X[i:i+bs]) for i in (progress_bar(starts, leave=False) if progress else starts))
@@ -204,6 +206,39 @@ def show_results(self:JointLearner,
     chosen = torch.randperm(len(dl.dataset), generator=make_generator(seed))[:n].tolist()
     real = plain(dl.dataset[chosen][0]).float()
     return plot_signals({'real': real, 'generated': self.generate(n, seed=seed, seq_len=real.shape[-1])}, **kwargs)
+
+# %% ../nbs/api/23_joint.ipynb #06f72054
+@patch
+def to_distributed(self:JointLearner, sync_bn:bool=True, **kwargs):
+    "Train with the learners of the other processes from now on."
+    from flowfm_tsai.distributed import join
+    return join(self, sync_bn, **kwargs)
+
+@patch
+def detach_distributed(self:JointLearner):
+    "Train alone from now on."
+    from flowfm_tsai.distributed import leave
+    return leave(self)
+
+# %% ../nbs/api/23_joint.ipynb #80ff03fc
+@patch
+@contextmanager
+def distrib_ctx(self:JointLearner,
+    sync_bn:bool=True, # Let batch norms see the whole batch
+    in_notebook:bool=False, # As fastai has it; nothing depends on it here
+    **kwargs, # Of Accelerate's `Accelerator`, such as `cpu=True`
+): # A context with the learner
+    "Train in all processes that a launcher has started."
+    if num_distrib() <= 1: yield self
+    else:
+        from flowfm_tsai.distributed import processes
+        with processes(self, sync_bn, **kwargs): yield self
+
+# %% ../nbs/api/23_joint.ipynb #e0b6ddae
+@patch
+def to_detach(self:JointLearner, b, cpu=True, gather=True):
+    "Detached tensors, gathered from all processes that train together."
+    return super(JointLearner, self).to_detach(b, cpu, gather and together(self))
 
 # %% ../nbs/api/23_joint.ipynb #6f2725fa
 def dls_stage(

@@ -18,6 +18,7 @@ from fastcore.foundation import L
 from fastai.callback.core import Callback, CancelBatchException, CancelEpochException, CancelFitException
 from .core import *
 from .saving import *
+from .processes import *
 
 # %% ../nbs/api/12_resuming.ipynb #5c47e0df
 def random_state(
@@ -116,7 +117,7 @@ def data_digest(
     return digest.hexdigest()[:16]
 
 # %% ../nbs/api/12_resuming.ipynb #8bcdb239
-_ASIDE = ('TrainEvalCallback', 'Recorder', 'ProgressCallback', 'ParamScheduler', 'ResumeCallback', 'CastToTensor')
+_ASIDE = ('TrainEvalCallback', 'Recorder', 'ProgressCallback', 'ParamScheduler', 'ResumeCallback', 'CastToTensor', 'SharedTrainer')
 
 def _arguments(cb):
     "The plain arguments of a callback that it keeps under their names."
@@ -133,6 +134,7 @@ def fit_settings(
     said = dict(epochs=learn.n_epoch, schedule=_schedule(learn), batch_size=train.bs, batches=len(train), data=data_digest(learn.dls),
                 seed=getattr(learn, 'seed', None), model=type(net).__name__, config=getattr(net, 'config', None),
                 trained=sum(p.numel() for p in net.parameters() if p.requires_grad))
+    if together(learn): said['processes'] = place(learn)[1]
     return _rounded({**said, **{cb.name: _arguments(cb) for cb in known}})
 
 # %% ../nbs/api/12_resuming.ipynb #2aba1f03
@@ -151,7 +153,7 @@ def _rounded(v):
 # %% ../nbs/api/12_resuming.ipynb #f8d0b383
 class ResumeCallback(Callback):
     "Keep the state of a training in a file; interrupted and run again, it goes on as if it hadn't been interrupted."
-    order, active, skipping = 200, False, False
+    order, active, skipping, first = 200, False, False, True
     def __init__(self,
         file:Union[str, Path], # Where to keep the state; one process at a time
         minutes:float=10., # Write it so often within an epoch, and at the end of each
@@ -162,8 +164,12 @@ class ResumeCallback(Callback):
 
     def remove(self):
         "Remove the state, when what came of the training is safe."
-        self.file.unlink(missing_ok=True)
         self.number, self.fits = -1, []
+        self._clear()
+
+    def _clear(self):
+        if not self.first: return # several processes have one file, and the first looks after it
+        self.file.unlink(missing_ok=True)
         give_back(self.file)
 
 # %% ../nbs/api/12_resuming.ipynb #21627fc5
@@ -180,6 +186,11 @@ def _read(self:ResumeCallback):
     return state
 
 @patch
+def _open(self:ResumeCallback):
+    claim(self.file)
+    return self._read()
+
+@patch
 def _check(self:ResumeCallback, state, settings):
     "Raise an error if the state is another training's."
     if said := differences(state['fits'][self.number], settings):
@@ -191,8 +202,8 @@ def _check(self:ResumeCallback, state, settings):
 def before_fit(self:ResumeCallback):
     self.active = fitting(self.learn) and not hasattr(self, 'lr_finder')
     if not self.active: return
-    claim(self.file)
-    state, settings = self._read(), fit_settings(self.learn)
+    self.first = place(self.learn)[0] == 0
+    state, settings = from_first(self.learn, self._open), fit_settings(self.learn)
     last = len(state['fits'])-1 if state else self.number
     self.number = last if state and not state['finished'] and self.number >= last else self.number + 1
     if state and self.number <= last: self._check(state, settings)
@@ -201,7 +212,7 @@ def before_fit(self:ResumeCallback):
     self.state = state if state and self.number <= last else None
     self.passed = self.state is not None and self.number < last # a fit before the one that was interrupted
     self.saved, self.stepped, self.silent = time.monotonic(), False, []
-    if self.state and not self.passed: self._say()
+    if self.state and not self.passed and self.first: self._say()
 
 # %% ../nbs/api/12_resuming.ipynb #1ef9f65c
 @patch
@@ -239,7 +250,7 @@ def before_train(self:ResumeCallback):
     if not self.active: return
     if self.state is None: self.order_state = random_state(self.dls)
     else: # within an epoch
-        self.order_state = self.state['order_state']
+        self.order_state = self.state['order_state'][place(self.learn)[0]]
         set_random_state(self.order_state, self.dls)
         self._silence()
 
@@ -256,7 +267,7 @@ def after_batch(self:ResumeCallback):
     if not self.active or not self.training or not fitting(self.learn): return
     if self.state is not None:
         if self.iter + 1 == self.state['batch']: self._wake(), self._restore()
-    elif self.stepped and time.monotonic() - self.saved >= 60*self.minutes: self._save(self.epoch, self.iter+1)
+    elif self.stepped and not all_agree(self.learn, time.monotonic() - self.saved < 60*self.minutes): self._save(self.epoch, self.iter+1)
     self.stepped = False # with accumulated gradients a state would miss those
 
 @patch
@@ -275,9 +286,7 @@ def after_cancel_fit(self:ResumeCallback):
 def after_fit(self:ResumeCallback):
     if not self.active: return
     self.active, self.state, self.order_state, self.restored_finished = False, None, None, False
-    if not self.keep and not self.passed:
-        self.file.unlink(missing_ok=True)
-        give_back(self.file)
+    if not self.keep and not self.passed: self._clear()
 
 # %% ../nbs/api/12_resuming.ipynb #83485016
 @patch
@@ -289,10 +298,10 @@ def _save(self:ResumeCallback, epoch, batch, finished=False):
     cbs = [(cb.name, _memory(cb)) for cb in learn.cbs if cb is not self]
     scaler = getattr(learn, 'scaler', None)
     state = dict(fits=self.fits, finished=finished, epoch=epoch, batch=batch, model=weights, opt=_kept_opt(learn.opt.state_dict()),
-                 cbs=[[k, v] for k, v in cbs], metrics=[_memory(m) for m in self._metrics()], random=random_state(learn.dls),
-                 order_state=self.order_state if batch else None, counts=[learn.pct_train, learn.train_iter],
+                 cbs=[[k, v] for k, v in cbs], metrics=[_memory(m) for m in self._metrics()],
+                 random=from_all(learn, random_state(learn.dls)), order_state=from_all(learn, self.order_state) if batch else None, counts=[learn.pct_train, learn.train_iter],
                  scaler=scaler.state_dict() if scaler is not None else None)
-    write_tensors(self.file, state)
+    from_first(learn, lambda: write_tensors(self.file, state))
     self.saved = time.monotonic()
 
 def _kept_opt(o):
@@ -320,7 +329,7 @@ def _restore(self:ResumeCallback):
     for m, memory in zip(self._metrics(), s['metrics']): _remember(m, memory)
     learn.pct_train, learn.train_iter = s['counts']
     if s['scaler'] is not None: learn.scaler.load_state_dict(s['scaler'])
-    set_random_state(s['random'], learn.dls)
+    set_random_state(s['random'][place(learn)[0]], learn.dls)
     self.saved, self.restored_finished, self.state = time.monotonic(), s['finished'], None
 
 # %% ../nbs/api/12_resuming.ipynb #464fb748

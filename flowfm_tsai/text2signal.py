@@ -19,6 +19,7 @@ from fasttransform import Transform
 from tsai.data.core import get_ts_dls
 from .core import *
 from .models import *
+from .processes import *
 from .pretext.base import Batch
 from .pretext.flow import DGSCallback, PathCallback
 from .joint import *
@@ -76,7 +77,7 @@ class TextCallback(Callback):
 
     def before_validate(self):
         if self.vectors is None: self.before_fit() # validated before it was trained
-        self.generator = make_generator(0)
+        self.generator = own_generator(self.learn, 0)
 
     def after_validate(self): self.generator = None
 

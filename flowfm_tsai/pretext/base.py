@@ -18,6 +18,7 @@ from fastai.torch_core import find_bs, params
 from ..core import *
 from ..models import *
 from ..units import *
+from ..processes import *
 from ..callbacks import *
 
 # %% ../../nbs/api/pretext/00_base.ipynb #73e19ad4
@@ -61,7 +62,7 @@ class TaskMetric(Metric):
         b = learn.yb[0] if learn.yb else None
         if not isinstance(b, Batch) or self.task not in b.losses: return
         n = find_bs(learn.yb)
-        self.total, self.count = self.total + b.losses[self.task].detach().float().cpu()*n, self.count + n
+        self.total, self.count = self.total + learn.to_detach(b.losses[self.task].float())*n, self.count + n
     @property
     def value(self): return self.total/self.count if self.count else None
     @property
@@ -178,7 +179,7 @@ def rand_generator(self:PretextCallback,
 ) -> Optional[torch.Generator]: # `None` in training: the global random state
     "The generator to draw from."
     if self.training: return None
-    if self.generator is None: self.generator = make_generator(self.valid_seed, device=device)
+    if self.generator is None: self.generator = own_generator(self.learn, self.valid_seed, device)
     return self.generator
 
 @patch

@@ -45,6 +45,12 @@ def after_create(self:DistillCallback):
     model.backbone.requires_grad_(False)
     model.sampler = FewSteps(self.steps)
 
+# %% ../../nbs/api/pretext/02_distillation.ipynb #ff712fa4
+@patch
+def before_fit(self:DistillCallback):
+    super(PathCallback, self).before_fit()
+    self.teacher.to(next(self.net.parameters()).device)
+
 # %% ../../nbs/api/pretext/02_distillation.ipynb #572127f7
 @patch
 @torch.no_grad()

@@ -12,6 +12,7 @@ from torch import Tensor
 from fastcore.basics import patch
 from fastai.callback.core import Callback
 from ..core import *
+from ..processes import *
 from ..models import *
 from .base import *
 
@@ -100,7 +101,7 @@ class DGSCallback(Callback):
         if not any(isinstance(cb, PathCallback) for cb in self.learn.cbs):
             raise RuntimeError("DGSCallback needs CFMCallback or DDPMCallback beside it: cbs=[CFMCallback(), DGSCallback()]")
 
-    def before_validate(self): self.generator = make_generator(0)
+    def before_validate(self): self.generator = own_generator(self.learn, 0)
     def after_validate(self): self.generator = None
 
 # %% ../../nbs/api/pretext/01_flow.ipynb #0445dc4b
