@@ -179,7 +179,7 @@ def join(
 ): # The learner
     "Let a learner train with those of the other processes."
     if num_distrib() <= 1 or hasattr(learn, 'distributed_trainer'): return learn
-    learn.add_cb(trainer := SharedTrainer(sync_bn, **kwargs))
+    learn.add_cb(trainer := SharedTrainer(sync_bn, **{'cpu': not torch.cuda.is_available(), **kwargs}))
     learn.dls.to(trainer.accelerator.device)
     learn.model.to(trainer.accelerator.device)
     trainer.silenced = rank_distrib() and (learn.logger, list(learn.cbs.filter(lambda cb: isinstance(cb, ProgressCallback))))
