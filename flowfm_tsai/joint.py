@@ -120,12 +120,19 @@ def get_embeddings(self:JointLearner,
     if isinstance(X, np.memmap): X = WindowArray(X) # which hands back the pages that were read
     starts, intake = range(0, len(X), bs), Intake(self.dls)
     if progress is None: progress = len(starts) > 20
-    return self._embed(intake(X[i:i+bs]) for i in (progress_bar(starts, leave=False) if progress else starts))
+    return self._embed(len(X), (intake(X[i:i+bs]) for i in (progress_bar(starts, leave=False) if progress else starts)))
 
 @patch
-def _embed(self:JointLearner, blocks):
-    "Representations of blocks as the network sees them."
-    with evaluating(self.model): return torch.cat([self.model.encode(x.to(self.model.trained_len.device)).float().cpu() for x in blocks])
+def _embed(self:JointLearner, n, blocks):
+    "Representations of `n` windows in blocks, as the network sees them, in the memory of one array."
+    Z, i = None, 0
+    with evaluating(self.model):
+        for x in blocks:
+            z = self.model.encode(x.to(self.model.trained_len.device)).float().cpu()
+            if Z is None: Z = z.new_empty(n, z.shape[1])
+            Z[i:i+len(z)] = z
+            i += len(z)
+    return Z
 
 # %% ../nbs/api/23_joint.ipynb #701b47ae
 @patch
@@ -133,7 +140,7 @@ def split_embeddings(self:JointLearner,
     dl, # One of the learner's dataloaders
 ) -> Tensor: # (N, D) float32 on the CPU, in the order of the dataset
     "Representations of the windows of a dataloader, as in validation."
-    return self._embed(Intake(self.dls).windows(dl, bs=256))
+    return self._embed(len(dl.dataset), Intake(self.dls).windows(dl, bs=256))
 
 @patch
 def split_preds(self:JointLearner,
