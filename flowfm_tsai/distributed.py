@@ -137,16 +137,18 @@ class SharedTrainer(DistributedTrainer):
         if not any(isinstance(h, DistributedDataParallelKwargs) for h in handlers):
             handlers += [DistributedDataParallelKwargs(find_unused_parameters=True)]
         super().__init__(sync_bn, kwargs_handlers=list(handlers), **kwargs)
+        device = self.accelerator.device
+        self.device = torch.device('cpu') if device.type == 'cpu' else device # not cpu:0, for which torch.load has no place
 
     def _wrap_dl(self, dl):
-        return dl if isinstance(dl, SharedDL) else SharedDL(dl, *place(self.learn), self.accelerator.device)
+        return dl if isinstance(dl, SharedDL) else SharedDL(dl, *place(self.learn), self.device)
 
 # %% ../nbs/api/13_distributed.ipynb #6d6b37bd
 @patch
 def before_fit(self:SharedTrainer):
     self.restore()
     if self.sync_bn: self.norms = share_norms(self.model)
-    self.learn.model = self.accelerator.prepare_model(self.model)
+    self.learn.model = self.accelerator.prepare_model(self.model, device_placement=False) # it is where it belongs since `join`
     self.old_dls = list(self.dls)
     self.learn.dls.loaders = [self._wrap_dl(dl) for dl in self.dls]
     if fitting(self.learn): self.draw_apart()
@@ -180,8 +182,8 @@ def join(
     "Let a learner train with those of the other processes."
     if num_distrib() <= 1 or hasattr(learn, 'distributed_trainer'): return learn
     learn.add_cb(trainer := SharedTrainer(sync_bn, **{'cpu': not torch.cuda.is_available(), **kwargs}))
-    learn.dls.to(trainer.accelerator.device)
-    learn.model.to(trainer.accelerator.device)
+    learn.dls.to(trainer.device)
+    learn.model.to(trainer.device)
     trainer.silenced = rank_distrib() and (learn.logger, list(learn.cbs.filter(lambda cb: isinstance(cb, ProgressCallback))))
     if trainer.silenced:
         learn.remove_cbs(trainer.silenced[1])

@@ -299,8 +299,8 @@ def _save(self:ResumeCallback, epoch, batch, finished=False):
     scaler = getattr(learn, 'scaler', None)
     state = dict(fits=self.fits, finished=finished, epoch=epoch, batch=batch, model=weights, opt=_kept_opt(learn.opt.state_dict()),
                  cbs=[[k, v] for k, v in cbs], metrics=[_memory(m) for m in self._metrics()],
-                 random=from_all(learn, random_state(learn.dls)), order_state=from_all(learn, self.order_state) if batch else None, counts=[learn.pct_train, learn.train_iter],
-                 scaler=scaler.state_dict() if scaler is not None else None)
+                 random=from_all(learn, random_state(learn.dls)), order_state=from_all(learn, self.order_state) if batch else None,
+                 counts=[learn.pct_train, learn.train_iter], scaler=scaler.state_dict() if scaler is not None else None)
     from_first(learn, lambda: write_tensors(self.file, state))
     self.saved = time.monotonic()
 

@@ -1,17 +1,14 @@
 "Several processes train one model: started as users start them, on a CPU, with gloo. Each start has a limit, so that a hang is a failure."
-import json, os, shutil, signal, socket, subprocess, sys, textwrap
-from pathlib import Path
+import os, signal, socket, subprocess, sys, textwrap
 import numpy as np
 import pytest
 import torch
-from tsai.data.core import get_ts_dls, TSClassification
 from flowfm_tsai.all import *
 
 # What every program below begins with: data, small networks, and a record of what a process sees and draws.
 SHARED = '''
-import json, os, signal, sys, warnings
+import os, signal, sys, warnings
 warnings.filterwarnings('ignore')
-from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
@@ -74,11 +71,14 @@ def launch(folder, code, *args, launcher=TORCHRUN, seconds=150):
 TRAININGS = '''
 from flowfm_tsai.pretext.base import PretextCallback
 from flowfm_tsai.text import TextEncoder
-from fastai.metrics import accuracy
+from flowfm_tsai.distributed import processes
+from tsai.learner import ts_learner
+from fastai.callback.tracker import EarlyStoppingCallback, SaveModelCallback
+from fastai.callback.training import GradientAccumulation
 out = {}
 def keep(name, learn, **more):
     rows = learn.recorder.values
-    out[name] = dict(weights=flat(learn), values=[list(map(float, r)) if None not in list(r) else list(r) for r in rows], model=type(learn.model).__name__, **more)
+    out[name] = dict(weights=flat(learn), device=str(next(learn.model.parameters()).device), values=[list(map(float, r)) if None not in list(r) else list(r) for r in rows], model=type(learn.model).__name__, **more)
     return learn
 
 def pretrain(name, epochs=2, dls=None, ema=None, make=flowfm_learner, **kw):
@@ -115,6 +115,13 @@ class Level(PretextCallback):
     def predict(self, model, b): return model.projectors[self.task](model.backbone(b.x1)) if rank == 0 else b.x1.new_zeros(len(b.x1), 2)
     def loss(self, pred, b): return (pred - b.x1.mean(-1)).square().mean()
 pretrain('two tasks', tasks=Level())
+
+tsai_learner = ts_learner(udls(), FlowFM, **SMALL, cbs=[CFMCallback(), DGSCallback()])
+with tsai_learner.no_bar(), tsai_learner.no_logging(), processes(tsai_learner): tsai_learner.fit_one_cycle(2, 1e-3)
+keep('tsai learner', tsai_learner)
+watched = flowfm_learner(udls(), pretrained=False, seed=0, **SMALL, cbs=EMACallback(.9))
+fit(watched, 8, lr=3e-3, cbs=[SaveModelCallback(), EarlyStoppingCallback(patience=1), GradientAccumulation(32)])
+keep('watched', watched)
 
 class Words(TextEncoder):
     def __init__(self): self.name = 'words'
@@ -166,7 +173,7 @@ def both(folder):
     return [torch.load(folder/f'out{r}.pt', weights_only=False) for r in (0, 1)]
 
 NAMES = ['plain', 'again', 'other seed', 'no seed', 'p=1', 'p=0', 'diffusion', 'no validation', 'drops its rest', '1 windows', '3 windows', '21 windows',
-         'batches of one', 'weighted', 'two tasks', 'text', 'distilled', 'fine-tuned', 'from scratch', 'spoilt', 'uninterrupted']
+         'batches of one', 'weighted', 'two tasks', 'tsai learner', 'watched', 'text', 'distilled', 'fine-tuned', 'from scratch', 'spoilt', 'uninterrupted']
 
 @pytest.mark.parametrize('name', NAMES)
 def test_one_model(both, name):
@@ -175,6 +182,10 @@ def test_one_model(both, name):
     assert torch.equal(a['weights'], b['weights']) and a['weights'].isfinite().all()
     assert a['model'] == b['model'] in ('FlowFM', 'DiffFM')
     assert a['values'] == b['values']
+
+def test_where_it_is(both):
+    "What is saved can be loaded: torch knows the place."
+    assert {o[name]['device'] for o in both for name in NAMES if 'device' in o[name]} == {'cpu'}
 
 def test_draws(both):
     "Each process has windows, times, noise and masks of its own; a seed repeats them, another one doesn't."
@@ -302,5 +313,5 @@ def test_like_one_process(folder):
     probe = lambda Z: scores(y[120:], linear_classifier(.1).fit(Z[:120], y[:120]).predict(Z[120:]))['accuracy']
     losses, probes = (a['loss'], one.recorder.values[-1][1]), (probe(a['Z'].numpy()), probe(one.get_embeddings(X).numpy()))
     print('validation loss, linear probe; two processes and one:', losses, probes)
-    assert abs(losses[0]/losses[1] - 1) < .1, losses
-    assert abs(probes[0] - probes[1]) <= .1, probes
+    assert abs(losses[0]/losses[1] - 1) < .25, losses # over twelve seeds, after 40 epochs: .529 (.024) and .523 (.038)
+    assert max(losses) < 1.5 and abs(probes[0] - probes[1]) <= .1, (losses, probes) # at the start the loss is 2
