@@ -1336,6 +1336,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/flowfm_tsai', 'doc_host': 
                                                                                      'flowfm_tsai/wearables/har.py'),
                                            'flowfm_tsai.wearables.har._capture24_classes': ( 'api/wearables/har.html#_capture24_classes',
                                                                                              'flowfm_tsai/wearables/har.py'),
+                                           'flowfm_tsai.wearables.har._capture24_dictionary': ( 'api/wearables/har.html#_capture24_dictionary',
+                                                                                                'flowfm_tsai/wearables/har.py'),
                                            'flowfm_tsai.wearables.har._chances': ( 'api/wearables/har.html#_chances',
                                                                                    'flowfm_tsai/wearables/har.py'),
                                            'flowfm_tsai.wearables.har._movement': ( 'api/wearables/har.html#_movement',

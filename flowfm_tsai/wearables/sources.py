@@ -83,7 +83,8 @@ def block(
     "A block of a recording, as readers give it."
     if (code := np.asarray(code)).dtype.kind not in 'iu' and not (code == np.round(code)).all():
         raise ValueError(f"code has {code[code != np.round(code)][0] if code.ndim else code}: expected whole numbers, -1 for none")
-    if code.size and not -2**15 <= code.min() <= code.max() < 2**15: raise ValueError(f"code goes to {code.max()}: expected -1 for none, or a class")
+    if code.size and not -2**15 <= code.min() <= code.max() < 2**15:
+        raise ValueError(f"code goes from {code.min()} to {code.max()}: expected -1 for none, or the number of a class")
     x = np.empty((3, len(t)), np.float32)
     for i, k in enumerate('xyz'): x[i] = d[k]*scale + shift
     return t, x, np.broadcast_to(code.astype(np.int16), len(t))
@@ -211,7 +212,8 @@ def _find(name, source, root):
 class _InMemory:
     "Like `WindowWriter`, for windows that stay in memory."
     def __init__(self):
-        self.X, self.known, self.meta, self.n, self.room = [], defaultdict(list), {}, 0, psutil.virtual_memory().available/2
+        self.X, self.known, self.meta, self.n = [], defaultdict(list), {}, 0
+        self.room = psutil.virtual_memory().available/2
     def __enter__(self): return self
     def __exit__(self, *_): pass
     def add(self, X, **known):
@@ -287,7 +289,7 @@ def _alone(parts, out):
     lock = FileLock(writable_folder(parts)/'lock', timeout=0)
     try: lock.acquire()
     except Timeout as e:
-        raise FileExistsError(f"{str(out)!r} is being written by another process: wait until it has finished, or choose another name") from e
+        raise FileExistsError(f"{str(out)!r} is being written by another process: wait until it has finished, or choose another") from e
     try: yield
     finally: lock.release()
 
@@ -357,12 +359,13 @@ def _make(name, files, source, known, labels, root, out, progress):
     bar, said = progress_bar(files, leave=False) if progress else files, []
     def gathered(sink, windows): return _gathered(sink, windows, name, files, source, known, labels, root, said)
     if out is None: return gathered(_InMemory(), _one_by_one(bar, source, known, said)).data()
-    out = WindowWriter(out).out # if it can be written
+    out = (writer := WindowWriter(out)).out
     parts = out.parent/f'.{out.name}.parts'
     with _alone(parts, out):
-        try: gathered(WindowWriter(out), _from_parts(parts, bar, source, known, said))
+        WindowWriter(out) # that nobody has written it meanwhile
+        try: gathered(writer, _from_parts(parts, bar, source, known, said))
         finally:
-            if out.exists() or len(said) == len(files): shutil.rmtree(parts, ignore_errors=True) # nothing to go on with
+            if out.exists() or not writer.n: shutil.rmtree(parts, ignore_errors=True) # else the next run goes on with it
     return open_windows(out)
 
 # %% ../../nbs/api/wearables/02_sources.ipynb #ff954855
