@@ -1304,6 +1304,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/flowfm_tsai', 'doc_host': 
                                                                                            'flowfm_tsai/wearables/archives.py'),
                                                 'flowfm_tsai.wearables.archives._parse_all': ( 'api/wearables/archives.html#_parse_all',
                                                                                                'flowfm_tsai/wearables/archives.py'),
+                                                'flowfm_tsai.wearables.archives._plain_ends': ( 'api/wearables/archives.html#_plain_ends',
+                                                                                                'flowfm_tsai/wearables/archives.py'),
                                                 'flowfm_tsai.wearables.archives._seconds': ( 'api/wearables/archives.html#_seconds',
                                                                                              'flowfm_tsai/wearables/archives.py'),
                                                 'flowfm_tsai.wearables.archives._slow': ( 'api/wearables/archives.html#_slow',

@@ -143,16 +143,18 @@ def counting(
         yield b
 
 # %% ../../nbs/api/wearables/00_archives.ipynb #1335040c
+def _plain_ends(block): return block.replace(b'\r\n', b'\n') if b'\r' in block else block
+
 def _line_blocks(file, path, end, size, whole):
     "A file in blocks of whole lines; a last one that was cut off is left out, or kept if it needn't be `whole`."
     held = b''
     while new := file.read(size):
         if end: new = new.replace(end, b'\n')
         cut = new.rfind(b'\n') + 1
-        if cut: yield (held + new[:cut]).replace(b'\r\n', b'\n')
+        if cut: yield _plain_ends(held + new[:cut])
         held = held*(not cut) + new[cut:]
         if len(held) > 2**20: raise ValueError(f"{path} has a line of more than a megabyte: it is damaged, or no table")
-    if not whole and held: yield held
+    if not whole and held: yield _plain_ends(held)
     elif held.strip(): count_odd('last lines that were cut off', 1, held)
 
 # %% ../../nbs/api/wearables/00_archives.ipynb #0f4e1bf9
