@@ -543,6 +543,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/flowfm_tsai', 'doc_host': 
                                                                                   'flowfm_tsai/data/packed.py'),
                                          'flowfm_tsai.data.packed.BoundedFile.__init__': ( 'api/data/packed.html#boundedfile.__init__',
                                                                                            'flowfm_tsai/data/packed.py'),
+                                         'flowfm_tsai.data.packed.BoundedFile._check': ( 'api/data/packed.html#boundedfile._check',
+                                                                                         'flowfm_tsai/data/packed.py'),
                                          'flowfm_tsai.data.packed.BoundedFile.close': ( 'api/data/packed.html#boundedfile.close',
                                                                                         'flowfm_tsai/data/packed.py'),
                                          'flowfm_tsai.data.packed.BoundedFile.readable': ( 'api/data/packed.html#boundedfile.readable',

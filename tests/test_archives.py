@@ -1,5 +1,5 @@
 "Files of strangers, where it takes a process of its own to see: memory, pipes, two writers at once, killed writers. And a short round of damaged archives."
-import gzip, io, json, os, resource, shutil, signal, socket, subprocess, sys, time, warnings, zipfile
+import gzip, io, json, os, resource, shutil, signal, socket, subprocess, sys, warnings, zipfile
 from pathlib import Path
 import numpy as np
 import pytest
@@ -68,7 +68,7 @@ def test_a_bomb_of_gzip_in_a_zip_in_a_zip(tmp_path):
     bomb(tmp_path/'capture24.zip', 'annotation-label-dictionary.csv', b'a,b\n', 256)
     os.remove(tmp_path/'annotation-label-dictionary.csv')
     said, mb = in_child(lambda: load('capture24', tmp_path))
-    assert 'dictionary.csv has more than a megabyte' in said and mb < 300, (said, mb)
+    assert 'dictionary.csv unpacks to more than' in said and mb < 300, (said, mb)
 
 def test_a_list_of_a_million_files(tmp_path):
     with zipfile.ZipFile(tmp_path/'wisdm.zip', 'w') as z:
@@ -88,17 +88,17 @@ def test_an_npz_that_unpacks_to_more_than_it_says_or_too_much(tmp_path, shape, m
     said, mb = in_child(lambda: open_windows(path))
     assert said.startswith('ValueError') and 'x.npz' in said and mb < 300, (said, mb)
 
-def test_a_whole_file_of_some_hundred_megabytes_is_read(tmp_path):
-    "The bounds let real data sets through: 300 MB of WISDM's lines in a zip, within 300 MB of memory."
+def test_a_whole_file_of_a_hundred_megabytes_is_read(tmp_path):
+    "The bounds let real data sets through: 120 MB of WISDM's lines in a zip, within 300 MB of memory."
     rng = np.random.default_rng(0)
-    part = [b','.join(b'%.7f' % v for v in row) + b';\n' for row in rng.normal(0, 3, (20_000, 3))]
+    part = [b','.join(b'%.7f' % v for v in row) + b';\n' for row in rng.normal(0, 6, (20_000, 3))]
     with zipfile.ZipFile(tmp_path/'wisdm.zip', 'w', zipfile.ZIP_DEFLATED, compresslevel=1) as z, z.open(WISDM, 'w', force_zip64=True) as f:
-        for i in range(280): f.write(b''.join(b'1600,A,%d,' % ((i*20_000 + j)*50_000_000) + p for j, p in enumerate(part)))
+        for i in range(120): f.write(b''.join(b'1600,A,%d,' % ((i*20_000 + j)*50_000_000) + p for j, p in enumerate(part)))
     def read():
         data = load('wisdm', tmp_path/'wisdm.zip', tmp_path/'out')
         return len(data)
-    said, mb = in_child(read, 300)
-    assert said == '55999' and mb < 300, (said, mb)
+    said, mb = in_child(read, 200)
+    assert said == '23999' and mb < 300, (said, mb)
 
 def wisdm(folder, *pids):
     "A folder with recordings of WISDM."
@@ -124,7 +124,7 @@ def test_what_would_block_is_passed_over_or_refused(tmp_path):
         os.chdir(accel), socket.socket(socket.AF_UNIX).bind('data_1604_accel_watch.txt')
     finally: os.chdir(cwd)
     said, _ = in_child(lambda: quiet(load, 'wisdm', tmp_path))
-    assert 'HARData: 8 windows' not in said and '1 subjects' in said, said
+    assert '1 subjects' in said, said
     for name in ('data_1601', 'data_1602', 'data_1603', 'data_1604', 'wisdm-2.zip'): assert f'{name}' in said and 'is passed over: a pipe' in said, name
     for f in (lambda: load('wisdm', tmp_path/'alone.zip'), lambda: open_data(tmp_path/'alone.zip'), lambda: open_windows(tmp_path/'x.npz'), lambda: open_data(tmp_path/'x.npz')):
         said, _ = in_child(f)
@@ -159,7 +159,7 @@ def test_a_file_that_is_there_twice_in_a_zip(tmp_path):
         warnings.simplefilter('ignore')
         for content in (b'an older one', archives.recording('1600')): z.writestr(WISDM, content)
     data, said = quiet(load, 'wisdm', tmp_path)
-    assert len(data) and 'has two different files' in said and len(find_files(tmp_path, r'(\d+)_accel', r'wisdm\.zip')) == 1
+    assert len(data) and 'has two different files' in said and len(set(data.pid)) == 1
 
 SLOW = """
 import sys, time, warnings
@@ -169,7 +169,7 @@ from flowfm_tsai.wearables.sources import SOURCES
 warnings.simplefilter('ignore')
 read = SOURCES['wisdm'].read
 def slow(member, *args):
-    print(member.path[-24:-20], flush=True)
+    print(member.path[-20:-16], flush=True)
     if len(sys.argv) > 1: time.sleep(float(sys.argv[1]))
     yield from read(member, *args)
 SOURCES['wisdm'] = replace(SOURCES['wisdm'], read=slow)
@@ -196,9 +196,9 @@ def test_two_writers_and_a_killed_one(tmp_path):
     assert fourth.communicate(timeout=120)[0] == f'1601\n1602\n{n}\n'
     assert sorted(f for f in os.listdir(tmp_path) if 'made' in f and not f.startswith('.made.') or 'parts' in f) == ['made'] and not part.exists()
 
-def test_a_part_that_was_tidied_up_is_made_again(tmp_path, monkeypatch):
+def test_a_part_that_was_tidied_up_is_made_again(tmp_path):
     wisdm(tmp_path/'raw')
-    code = SLOW.replace("    yield from read", "    if member.path[-24:-20] == '1602': raise KeyboardInterrupt\n    yield from read")
+    code = SLOW.replace("    yield from read", "    if member.path[-20:-16] == '1602': raise KeyboardInterrupt\n    yield from read")
     subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True, timeout=120)
     first, second = sorted(f for f in (tmp_path/'.made.parts').iterdir() if f.is_dir())
     shutil.rmtree(first)

@@ -41,16 +41,22 @@ class BoundedFile(io.RawIOBase):
         file, # Open for reading bytes
         name:str, # What to call it in an error
         limit:float=float('inf'), # Bytes that may be read
-    ): self.file, self.name, self.limit, self.n = file, name, limit, 0
+        size:int=0, # Bytes that it says to have
+    ):
+        self.file, self.name, self.limit, self.n = file, name, limit, 0
+        self._check(size)
+
+    def _check(self, n):
+        if n <= self.limit: return
+        raise ValueError(f"{self.name} unpacks to more than {self.limit:,.0f} bytes, far more than what it takes packed: "
+                         "no recording does. If you trust it, unpack it yourself and pass the folder")
 
     def readable(self): return True
     def tell(self): return self.n
     def readinto(self, b):
         with reading(self.name): data = self.file.read(len(b))
         self.n += len(data)
-        if self.n > self.limit:
-            raise ValueError(f"{self.name} unpacks to more than {self.limit:,.0f} bytes, far more than what it takes packed: "
-                             "no recording does. If you trust it, unpack it yourself and pass the folder")
+        self._check(self.n)
         b[:len(data)] = data
         return len(data)
     def close(self):
@@ -128,7 +134,7 @@ def open_in_zip(
         if info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED): file = z.open(info)
         elif info.compress_type in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA): file = _Unpacking(z, info)
         else: raise NotImplementedError(f'compression method {info.compress_type}')
-    return BoundedFile(file, name, limit)
+    return BoundedFile(file, name, limit, info.file_size)
 
 # %% ../../nbs/api/data/00_packed.ipynb #175a348f
 def array_header(

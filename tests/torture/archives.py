@@ -121,7 +121,7 @@ def right(source, folder_):
 
 def recorded(key, x):
     "Whether a window of WISDM is what was recorded then: beside a hole the filter gives other values than without one, by less than a tenth of g."
-    (y, pid, start), rows = key, [l.split(',') for l in recording(key[1]).decode().split(';\n')[:-1]]
+    (y, _, start), rows = key, [l.split(',') for l in recording(key[1]).decode().split(';\n')[:-1]]
     t, xyz = np.array([int(l[2]) for l in rows])*1e-9, np.array([l[3:] for l in rows], float).T/9.80665
     at = float(start) + np.arange(300)/30
     return y == ('walking' if at[0] < 1500 else 'jogging') and np.abs(np.stack([np.interp(at, t, v) for v in xyz]) - x).max() < .1
