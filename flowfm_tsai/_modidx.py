@@ -649,6 +649,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/flowfm_tsai', 'doc_host': 
                                                                                          'flowfm_tsai/data/storage.py'),
                                           'flowfm_tsai.data.storage._arrays_of': ( 'api/data/storage.html#_arrays_of',
                                                                                    'flowfm_tsai/data/storage.py'),
+                                          'flowfm_tsai.data.storage._as_float32': ( 'api/data/storage.html#_as_float32',
+                                                                                    'flowfm_tsai/data/storage.py'),
                                           'flowfm_tsai.data.storage._check_file': ( 'api/data/storage.html#_check_file',
                                                                                     'flowfm_tsai/data/storage.py'),
                                           'flowfm_tsai.data.storage._check_names': ( 'api/data/storage.html#_check_names',

@@ -370,6 +370,13 @@ def _one_each(known, k, n, path):
     if v.dtype.kind in 'cV': raise ValueError(f"{path}: {k} holds {v.dtype}, expected words or numbers")
     return v
 
+# %% ../../nbs/api/data/00_storage.ipynb #107542c9
+def _as_float32(X, path):
+    try:
+        with np.errstate(over='raise'): return np.ascontiguousarray(X, np.float32)
+    except FloatingPointError as e:
+        raise ValueError(f"{path}: X has values beyond those of float32, 3.4e38: rescale them, or mark them missing with NaN") from e
+
 # %% ../../nbs/api/data/00_storage.ipynb #10ea8b8d
 def open_windows(
     path:Union[str, Path], # A file .npz with `X` and perhaps `y`, `pid`, `meta` and more; or a folder that `HARData.save` wrote
@@ -384,7 +391,7 @@ def open_windows(
     X, said = known.pop('X'), _word(known)
     if folder and said is None: said = layout or 'NCL'
     if _layout(layout, said, X.shape, path) == 'NLC': X = X.transpose(0, 2, 1)
-    X = WindowArray(X) if folder else np.ascontiguousarray(X, np.float32)
+    X = WindowArray(X) if folder else _as_float32(X, path)
     y, pid = (_one_each(known, k, len(X), path) for k in ('y', 'pid'))
     return HARData(X, y, pid, meta, known)
 

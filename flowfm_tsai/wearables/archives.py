@@ -150,6 +150,7 @@ def _line_blocks(file, path, end, size, whole):
     held = b''
     while new := file.read(size):
         if end: new = new.replace(end, b'\n')
+        if b'\n' not in new: new = new.replace(b'\r', b'\n') # as the first Macs wrote
         cut = new.rfind(b'\n') + 1
         if cut: yield _plain_ends(held + new[:cut])
         held = held*(not cut) + new[cut:]
