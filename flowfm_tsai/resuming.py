@@ -45,7 +45,7 @@ def set_random_state(
     random.setstate(_tupled(state['python']))
     for dl, s in zip(dls.loaders, state['dls']): dl.rng.setstate(_tupled(s))
 
-# %% ../nbs/api/12_resuming.ipynb #b4e57cfa
+# %% ../nbs/api/12_resuming.ipynb #b5037e19
 def _kept(v):
     "A value as a state can hold it; `None` for what isn't plain, in a tuple with whether it is."
     if isinstance(v, np.generic): v = v.item()
@@ -59,7 +59,7 @@ def _kept(v):
 
 def _kept_list(v):
     "A list; one of single numbers as one tensor, or thousands of losses would be as many entries of the file."
-    if v and all(isinstance(w, Tensor) and w.ndim == 0 for w in v): return dict(scalars=torch.stack([w.detach().as_subclass(Tensor) for w in v])), True
+    if v and all(isinstance(w, Tensor) and w.ndim == 0 for w in v): return dict(scalars=torch.stack(v).detach().as_subclass(Tensor)), True
     each = [_kept(w) for w in v]
     return [w for w, _ in each], all(ok for _, ok in each)
 

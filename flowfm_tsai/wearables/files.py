@@ -26,6 +26,7 @@ def open_data(
     data:str, # A file .npz, a folder that `flowfm data` wrote, or a folder or a zip with the original files of a data set
 ) -> HARData: # The windows
     "Open windows, or make them of original files."
+    if not str(data).strip(): raise ValueError(f"data={data!r}: expected the name of a file or a folder")
     path = Path(data)
     if _holds_windows(path): return open_windows(path)
     found = [name for name, s in SOURCES.items() if find_files(path, s.pattern, s.zips)]
