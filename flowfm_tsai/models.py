@@ -9,6 +9,7 @@ __all__ = ['MODELS', 'HEADS', 'ENCODERS', 'InputEncoder', 'model_config', 'Joint
 # %% ../nbs/api/08_models.ipynb #7d0f26b5
 import inspect
 from functools import partial
+from numbers import Real
 from typing import Callable, NamedTuple, Optional, Union
 import numpy as np
 import torch
@@ -137,6 +138,11 @@ def std(self:JointModel) -> Tensor: # (C,); 0 for a constant channel
     return self.units.std
 
 @patch(as_prop=True)
+def dtype(self:JointModel) -> torch.dtype:
+    "Precision of the weights: `float32`, unless the model was cast."
+    return next(self.backbone.parameters()).dtype
+
+@patch(as_prop=True)
 def seq_len(self:JointModel) -> Optional[int]: # `None` before any training of the velocity network
     "Time steps of the windows that the velocity network was trained on."
     return int(self.trained_len) or None
@@ -160,11 +166,16 @@ def standardise(self:JointModel,
     return self.units.standardise(x)
 
 @patch
+def _features(self:JointModel, x):
+    "The representation, in the precision of the weights."
+    return self.backbone(self.standardise(x).nan_to_num(0.).to(self.dtype))
+
+@patch
 def encode(self:JointModel,
     x:Tensor, # (B, C, L) as the dataloaders give it; NaN where missing
-) -> Tensor: # (B, D)
+) -> Tensor: # (B, D) float32
     "The representation of each window."
-    return self.backbone(self.standardise(x).nan_to_num(0.))
+    return self._features(x).float()
 
 # %% ../nbs/api/08_models.ipynb #3e59c1d8
 @patch
@@ -189,7 +200,7 @@ def forward(self:JointModel,
 ): # (B, c_out) or what a custom head makes; with `t`, the velocity (B, C, L); for a batch, each task's prediction by name
     "Classify windows, predict velocities, or do what the tasks of a batch ask for."
     if not isinstance(x, Tensor): return x.predictions(self)
-    if t is None: return self.head(self.encode(x).unsqueeze(-1))
+    if t is None: return self.head(self._features(x).unsqueeze(-1))
     if x1 is not None: cond = {'r': self.represent(x1, keep), **(cond or {})}
     return self.velocity(x, t, cond)
 
@@ -213,9 +224,12 @@ class DiffFM(JointModel):
         super().__init__(c_in, c_out, path=path or NoiseSchedule(schedule), sampler=sampler, **kwargs)
         self.args['schedule'] = getattr(self.path, 'schedule', schedule)
 
+# %% ../nbs/api/08_models.ipynb #08fcd063
+MODELS.base = JointModel # a config may name no other class of the package
+
 # %% ../nbs/api/08_models.ipynb #6f8d20b7
 @patch
-def _check_generate(self:JointModel, n, bs):
+def _check_generate(self:JointModel, n, bs, seq_len):
     "Raise an error that says why signals can't be generated, if they can't."
     if self.seq_len is None:
         raise RuntimeError(f"this {type(self).__name__} can't generate: its velocity network was never trained (it is a classifier or "
@@ -225,14 +239,15 @@ def _check_generate(self:JointModel, n, bs):
         raise ValueError("the dataloaders that this model was trained with changed its windows in a way that can't be undone "
                          "(standardised each on its own, or clipped): its signals have no units. Train on raw windows (the model "
                          "standardises by itself) or with TSStandardize(by_var=True)")
-    if n < 1: raise ValueError(f"n={n}: expected at least 1")
-    if bs < 1: raise ValueError(f"bs={bs}: expected at least 1")
+    for name, count in dict(n=n, bs=bs, seq_len=seq_len).items():
+        if name != 'seq_len' or count is not None: check_count(name, count)
 
 # %% ../nbs/api/08_models.ipynb #b40e8c92
 @patch
 def _sampler_for(self:JointModel, sampler=None, **options):
     "The model's sampler, or another one that can follow its path, with the options of a call."
-    chosen = self.sampler if sampler is None else SAMPLERS.build(sampler)
+    own = sampler is None or isinstance(sampler, str) and SAMPLERS.get(sampler) is type(self.sampler)
+    chosen, options = self.sampler if own else SAMPLERS.build(sampler), {k: v for k, v in options.items() if v is not None}
     known = ', '.join(self.sampler.args) or 'none'
     if not chosen.fits(self.path):
         raise TypeError(f"sampler={sampler!r} isn't an option of {type(self).__name__}, which has {known}: it can't follow {self.path}")
@@ -285,6 +300,8 @@ def _scales(guidance_scale, given):
     if unknown or not given and guidance_scale != 1:
         wanted = ' and '.join(f'{k}=' for k in unknown) or 'text= or like='
         raise ValueError(f"guidance_scale={guidance_scale} needs something to be guided by: pass {wanted}")
+    for s in each.values():
+        if not (isinstance(s, Real) and abs(s) < np.inf): raise ValueError(f"guidance_scale={guidance_scale}: expected finite numbers")
     return {c: each.get(k, 1.) for c, k in given.items()}
 
 # %% ../nbs/api/08_models.ipynb #40c8e96d
@@ -292,7 +309,8 @@ def _scales(guidance_scale, given):
 def _like(self:JointModel, like, seq_len):
     "Windows to vary as the network sees them, and how long they are."
     if like is None: return None, seq_len
-    if getattr(like, 'ndim', 0) == 3 and plain(like).isinf().any(): raise ValueError("like: infinite values; mark missing ones with NaN")
+    check_windows(like, name='like')
+    for i in range(0, len(like), 1024): finite_windows(like, i, 1024, 'like')
     seen = self.units.take(like, self.config['patch_size'], 'like', generated=True)
     if seq_len not in (None, seen.shape[-1]):
         raise ValueError(f"seq_len={seq_len} contradicts like, which has {seen.shape[-1]} time steps: leave seq_len out")
@@ -305,6 +323,21 @@ def _rows(given, names):
     if len(set(rows.values()) - {1}) > 1:
         raise ValueError(f"{' and '.join(f'{n} rows of {k}' for k, n in rows.items())}: expected as many of each, or one")
     return max(rows.values(), default=1)
+
+# %% ../nbs/api/08_models.ipynb #d9edf4ae
+@patch
+def check_finite(self:JointModel,
+    out:Tensor, # (n, ...) what came out
+    what:str, # What one of them is called
+    first:int=0, # Number of the first one
+) -> Tensor: # The same
+    "Raise a `RuntimeError` that says why, if something isn't finite."
+    bad = (~out.isfinite().flatten(1).all(1)).nonzero().flatten()
+    if not len(bad): return out
+    broken = [k for k, p in self.named_parameters() if not p.isfinite().all()]
+    why = f"{len(broken)} weights aren't either, such as {broken[0]}: load a checkpoint from before that" if broken else (
+        f"the weights are, so numbers became too large for {self.dtype}: are the windows in the units of the training data?")
+    raise RuntimeError(f"{len(bad)} of {len(out)} {what}s aren't finite, the first is {what} {first + int(bad[0])}; {why}")
 
 # %% ../nbs/api/08_models.ipynb #e8b3049d
 @patch
@@ -321,7 +354,7 @@ def generate(self:JointModel,
     **options, # `sampler`, its options (`method`, `steps`, `rtol`, `atol`; `steps`, `eta`, `clip`), and inputs such as `text`
 ) -> Tensor: # (n, C, L), or (K*n, C, L) in the order of what was given, float32 on the CPU, in raw units
     "New signals in the units of the training data; `nfe` then holds the evaluations of the network that each one took."
-    self._check_generate(n, bs)
+    self._check_generate(n, bs, seq_len)
     asked = {k: options.pop(k) for k in list(options) if k in self.inputs or k in _KEYWORDS}
     given = {k: v for k, v in asked.items() if v is not None}
     sampler, vectors = self._sampler_for(**options), self._vectors(cond, given)
@@ -338,6 +371,12 @@ _KEYWORDS = ('text',) # inputs that are known, whether a model has them or not
 
 # %% ../nbs/api/08_models.ipynb #93a5c7f1
 @patch
+def _field(self:JointModel, x, t, cond):
+    "The velocity network, in the precision of its weights."
+    d = self.dtype
+    return self.velocity(x.to(d), t, cond and {k: v.to(d) for k, v in cond.items()}).float()
+
+@patch
 def _sample(self:JointModel, sampler, vectors, like, scales, total, n, seq_len, gen, bs, progress):
     "Signals in batches; each `n` of them have one row of the conditions."
     starts, device = range(0, total, bs), self.trained_len.device
@@ -350,9 +389,9 @@ def _sample(self:JointModel, sampler, vectors, like, scales, total, n, seq_len, 
             which = torch.arange(i, i+len(noise))//n
             cond = {} if like is None else {'r': self.encode(like[which % len(like)])}
             cond |= {k: v[which % len(v)].to(device) for k, v in vectors.items()}
-            field, cost = guided(self.velocity, cond, scales)
+            field, cost = guided(self._field, cond, scales)
             x1, nfe = sampler(field, noise, self.path, gen, steps_bar)
-            out.append(self.units.unstandardise(x1).float().cpu())
+            out.append(self.check_finite(self.units.unstandardise(x1).float().cpu(), 'signal', i))
             self.nfe = nfe*cost
     return torch.cat(out)
 
@@ -366,7 +405,8 @@ def get_embeddings(self:JointModel,
     min_len = self.config['patch_size']
     check_windows(X, min_len=min_len)
     with evaluating(self):
-        return torch.cat([self.encode(self.units.take(X[i:i+bs], min_len)).float().cpu() for i in range(0, len(X), bs)])
+        take = lambda i: self.encode(self.units.take(finite_windows(X, i, bs), min_len)).cpu()
+        return torch.cat([self.check_finite(take(i), 'embedding', i) for i in range(0, len(X), bs)])
 
 # %% ../nbs/api/08_models.ipynb #0c9e4d57
 class Predictions(NamedTuple):
@@ -401,7 +441,8 @@ def predict(self:JointModel,
     min_len = self.config['patch_size']
     check_windows(X, min_len=min_len)
     with evaluating(self):
-        out = torch.cat([self(self.units.take(X[i:i+bs], min_len)).float().cpu() for i in range(0, len(X), bs)])
+        take = lambda i: self(self.units.take(finite_windows(X, i, bs), min_len)).float().cpu()
+        out = torch.cat([self.check_finite(take(i), 'prediction', i) for i in range(0, len(X), bs)])
     return _decode(self.task, out)
 
 # %% ../nbs/api/08_models.ipynb #e97f386a

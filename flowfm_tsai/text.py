@@ -40,12 +40,13 @@ def _download(name):
     "The files of a model on the Hugging Face Hub, from there or from the local copy."
     from huggingface_hub import snapshot_download
     repo, _, revision = name.partition('@')
+    get = f"hf download {repo}" + (f" --revision {revision}" if revision else '')
     try: return Path(snapshot_download(repo, revision=revision or None, allow_patterns=['*.json', '*.txt', '*.model', '*.safetensors']))
     except Exception as e:
         why = f"{type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''}"
         raise FileNotFoundError(
             f"the text model {name!r} isn't on this machine, and the Hugging Face Hub didn't give it ({why}). Two ways to get it: "
-            f"run `hf download {repo}{revision and f' --revision {revision}'}` where there is a network (models behind a licence want `hf auth login` first), "
+            f"run `{get}` where there is a network (models behind a licence want `hf auth login` first), "
             f"or copy a folder with its files here and pass that folder. {_DEFAULT}") from e
 
 # %% ../nbs/api/26_text.ipynb #df1d27e5
@@ -152,7 +153,9 @@ def _digests(path):
     beside = (p for s in ('json', 'txt', 'model') for p in path.parent.glob(f'*.{s}'))
     files, root = ([path, *beside], path.parent) if path.is_file() else (path.rglob('*'), path)
     files = [f for f in sorted(files) if f.is_file() and '.sqlite' not in f.name and not f.relative_to(root).parts[0].startswith('.')]
-    return [(f.relative_to(root).as_posix(), _digest(f, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns)) for f in files for s in [f.stat()]]
+    stats = [f.stat() for f in files]
+    digests = [_digest(f, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for f, s in zip(files, stats)]
+    return [(f.relative_to(root).as_posix(), d) for f, d in zip(files, digests)]
 
 # %% ../nbs/api/26_text.ipynb #26a6f351
 @patch(as_prop=True)
@@ -174,7 +177,7 @@ def load(self:TextEncoder):
         model = AutoModel.from_pretrained(self.folder, dtype=self.dtype, **options)
     except Exception as e:
         raise ValueError(f"transformers can't load the text model in {str(self.path)!r} ({type(e).__name__}: {e}). Python in a "
-                         f"model's folder is never run. The default, text_encoder='minilm', works without a network: {_PACKAGES['minilm'][2]}") from e
+                         f"model's folder is never run. {_DEFAULT}") from e
     if self.content != content: raise ValueError(f"the files in {str(self.folder)!r} changed while they were read: try again")
     if model.config.is_encoder_decoder: model = model.get_encoder()
     if self.tokenizer.pad_token is None: self.tokenizer.pad_token = self.tokenizer.eos_token
@@ -203,7 +206,8 @@ def encode(self:TextEncoder,
     z = pool_tokens(h, batch['attention_mask'], self.pooling)
     z = (z/z.square().mean(1, keepdim=True).sqrt()).cpu()
     for t in (t for t, finite in zip(texts, z.isfinite().all(1)) if not finite):
-        raise ValueError(f"the text model {self.name!r} gives no finite vector for {t!r}: its weights are damaged, or too large for {self.dtype}")
+        raise ValueError(f"the text model {self.name!r} gives no finite vector for {t!r}: its weights are damaged, "
+                         f"or too large for {self.dtype}")
     return z
 
 # %% ../nbs/api/26_text.ipynb #dabd2b5f
@@ -242,7 +246,7 @@ def _give_up(self:TextEncoder, error, again):
         for end in ('-journal', '-wal', '-shm', ''): Path(f'{self.file}{end}').unlink(missing_ok=True)
     else:
         self.cacheless = True
-        warn(f"vectors of sentences aren't kept: {self.file} can't be used ({error}). Choose another folder by cache=, or by FLOWFM_CACHE", 6)
+        warn(f"vectors of sentences aren't kept: {self.file} can't be used ({error}). Choose another folder: cache=, or FLOWFM_CACHE", 6)
 
 # %% ../nbs/api/26_text.ipynb #9cdd0c09
 @patch
@@ -366,7 +370,7 @@ def prompts(
     templates:Union[str, Sequence], # Such as 'a[ {age:.0f} year old] {sex} {activity}': columns in braces, optional parts in brackets
 ) -> list: # For each row its sentences, a list of one or more
     "Sentences from the columns of a data frame."
-    if not isinstance(df, pd.DataFrame): raise TypeError(f"expected a pandas data frame with a row for each window, got {type(df).__name__}")
+    if not isinstance(df, pd.DataFrame): raise TypeError(f"expected a pandas data frame, a row for each window, got {type(df).__name__}")
     templates, out = [templates] if isinstance(templates, str) else list(templates), []
     if not templates: raise ValueError("expected at least one template, got none")
     parts = [_pieces(t, df.columns) for t in templates]
