@@ -194,9 +194,9 @@ class FewLabels:
 # %% ../nbs/api/25_transfer.ipynb #92f27371
 def _fewer(dls, X, y, kept, test):
     "The same dataloaders with some of the training windows."
-    ds = dls.train.dataset
+    ds, vocab = dls.train.dataset, list(class_labels(list(dls.vocab)))
     return get_ts_dls(X, y, splits=(kept.tolist(), test.tolist()), sel_vars=ds.sel_vars, sel_steps=ds.sel_steps,
-                      tfms=[ds.tfms[0], TSClassification(vocab=list(class_labels(list(dls.vocab))))], batch_tfms=list(dls.train.after_batch.fs),
+                      tfms=[ds.tfms[0], TSClassification(vocab=vocab)], batch_tfms=list(dls.train.after_batch.fs),
                       bs=min(dls.train.bs, len(kept)), inplace=False)
 
 # %% ../nbs/api/25_transfer.ipynb #3ef27ab7
