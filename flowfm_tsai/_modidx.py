@@ -737,6 +737,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/flowfm_tsai', 'doc_host': 
                                    'flowfm_tsai.joint._build': ('api/joint.html#_build', 'flowfm_tsai/joint.py'),
                                    'flowfm_tsai.joint._check_dls': ('api/joint.html#_check_dls', 'flowfm_tsai/joint.py'),
                                    'flowfm_tsai.joint._check_targets': ('api/joint.html#_check_targets', 'flowfm_tsai/joint.py'),
+                                   'flowfm_tsai.joint._check_typed': ('api/joint.html#_check_typed', 'flowfm_tsai/joint.py'),
                                    'flowfm_tsai.joint._infinite': ('api/joint.html#_infinite', 'flowfm_tsai/joint.py'),
                                    'flowfm_tsai.joint._loss_and_metrics': ('api/joint.html#_loss_and_metrics', 'flowfm_tsai/joint.py'),
                                    'flowfm_tsai.joint._no_class': ('api/joint.html#_no_class', 'flowfm_tsai/joint.py'),

@@ -379,7 +379,7 @@ def _infinite(v, name):
     "Which numbers aren't finite."
     try: v = v if v.dtype.kind in 'biuf' else v.astype(float)
     except (TypeError, ValueError):
-        raise ValueError(f"{name}: {v.flat[0]!r} is no number; for classes pass tfms=[None, TSClassification()] to get_ts_dls") from None
+        raise ValueError(f"{name}: expected numbers, got {v.flat[0]!r}") from None
     return ~np.isfinite(v).reshape(len(v), -1).all(1)
 
 def _no_class(v, name, steps, several):
@@ -392,6 +392,14 @@ def _no_class(v, name, steps, several):
     return bad
 
 # %% ../nbs/api/23_joint.ipynb #b3dc6c78
+def _check_typed(dls):
+    "Raise an error if targets are no numbers and no transform makes some of them."
+    for tl in dls.train.dataset.tls[1:]:
+        v = np.asarray(tl.items[:1])
+        if isinstance(tl, NoTfmLists) and v.dtype.kind not in 'biuf':
+            raise ValueError(f"the targets are of type {v.dtype}, such as {v.flat[0]!r}, which is no number: for classes pass "
+                             "tfms=[None, TSClassification()] to get_ts_dls, for numbers y.astype(float)")
+
 def _check_targets(dls):
     "Raise an error if targets are missing or infinite, or aren't what they are taken for."
     task, steps = 'numbers' if not dls.cat else dls_task(dls)['kind'], dls.train.dataset[[0]][0].shape[-1]
@@ -408,6 +416,7 @@ def _check_dls(dls, stage):
     "The stage, if the dataloaders have what it needs; otherwise an error that says what is missing."
     if len(dls.train.dataset) == 0 or len(dls.train) == 0:
         raise ValueError("the training split is empty: nothing to train on. Check splits=")
+    _check_typed(dls)
     own = dls_stage(dls)
     if stage not in (None, 'pretrain', 'downstream'): raise ValueError(f"stage={stage!r}: expected 'pretrain' or 'downstream'")
     if stage == 'downstream' and own == 'pretrain':

@@ -88,7 +88,7 @@ def test_numbers_that_are_missing(shape, v, at, split):
     learner(data(y, tfm=None), stage='pretrain') # where they play no part
 
 def test_texts_are_no_numbers():
-    with pytest.raises(ValueError, match="is no number; for classes pass"): learner(data(s, tfm=None, inplace=False))
+    with pytest.raises(ValueError, match="is no number: for classes pass"): learner(data(s, tfm=None, inplace=False))
 
 # --- windows
 
