@@ -1,4 +1,4 @@
-# make demo: the main job on real data.  make test: the tests.  make lint: the rules of pyproject.toml.  make docs: the site, in docs/_site.
+# make demo: the main job on real data.  make test: the tests.  make lint: the rules of pyproject.toml.  make torture: kills, damaged files, full disks.  make docs: the site, in docs/_site.
 # Each makes .venv if it is missing and installs what it needs. PYTHON=python3.12 chooses the Python.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -13,7 +13,7 @@ if not (int(low[2:]) <= sys.version_info[1] <= int(high[2:]) and sys.version_inf
 endef
 export CHECK
 
-.PHONY: demo test lint docs bench prepare clean
+.PHONY: demo test torture lint docs bench prepare clean
 demo: .venv/.demo
 	$(RUN) $(BIN)/flowfm demo $(ARGS)
 
@@ -22,6 +22,10 @@ test: .venv/.dev
 	@$(if $(FLOWFM_DATA),,echo "FLOWFM_DATA names no folder of data sets: nbs/tutorials/04_activity_data.ipynb, 05_text_to_signal.ipynb and the tests in tests/test_real_data.py are skipped")
 	$(RUN) OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --n_workers 2 --do_print $(if $(FLOWFM_DATA),,--skip_file_re '^[_.]|04_activity_data|05_text_to_signal')
 	$(RUN) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=5 tests
+
+# Thousands of damaged files, killed processes, full disks; `make test` tries a few of each.
+torture: .venv/.dev
+	$(RUN) OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture $(ARGS)
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -81,6 +81,7 @@ def _parser(argv):
 def _one_line(e):
     "What an error says, in one line."
     said = re.sub(r'^Exception occured in `\w+` when calling event `\w+`:\s*', '', str(e))
+    said = re.sub(r'^\[Errno \d+\] ', '', said)
     said = ' '.join(said.split()) or type(e).__name__
     if isinstance(e, MemoryError): return f'out of memory ({said}): take a smaller --bs, or fewer windows'
     return said if isinstance(e, (ValueError, TypeError, OSError, RuntimeError, ImportError)) else f'{type(e).__name__}: {said}'

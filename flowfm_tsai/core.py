@@ -174,9 +174,10 @@ def fitting(
     return learn.opt is not None and not learn.lock.locked()
 
 # %% ../nbs/api/00_core.ipynb #d77fbceb
+_ABOVE_0, _BELOW_1 = 1e-30, 1-1e-9
 _RANGES = dict( # least and most of an option, wherever it occurs
-    seed=(0, 2**32-1), p=(0, 1), p_text=(0, 1), ema=(0, 1-1e-9), eta=(0, 1), turn=(0, 180), overlap=(0, 1-1e-9), text_noise=(0, None),
-    **dict.fromkeys(('lr', 'pretrain_lr', 'c', 'rtol', 'atol', 'seconds'), (1e-30, None)),
+    seed=(0, 2**32-1), p=(0, 1), p_text=(0, 1), ema=(0, _BELOW_1), eta=(0, 1), turn=(0, 180), overlap=(0, _BELOW_1), text_noise=(0, None),
+    **dict.fromkeys(('lr', 'pretrain_lr', 'c', 'rtol', 'atol', 'seconds'), (_ABOVE_0, None)),
     **dict.fromkeys(('freeze_epochs', 'shift', 'classifier_epochs'), (0, None)),
     **dict.fromkeys(('epochs', 'pretrain_epochs', 'bs', 'pretrain_bs', 'n', 'k', 'steps', 'substeps', 'patch_size'), (1, None)))
 
@@ -186,7 +187,8 @@ def _refused(name, value):
     low, high = _RANGES.get(name, (None, None))
     if not abs(value) < float('inf'): return 'a finite number'
     if not ((low is None or value >= low) and (high is None or value <= high)):
-        return f"{'above 0' if low == 1e-30 else f'at least {low}'}{f' and at most {high:g}' if high else ''}"
+        most = '' if high is None else ' and less than 1' if high == _BELOW_1 else f' and at most {high}'
+        return ('above 0' if low == _ABOVE_0 else f'at least {low}') + most
 
 # %% ../nbs/api/00_core.ipynb #ce124ceb
 def check_options(

@@ -61,9 +61,11 @@ def pretrain_fold(
         return flowfm_learner(dls, pretrained=folder), json.loads((folder/'seconds.json').read_text())
     learn = flowfm_learner(dls, pretrained=False, view=view, **kwargs)
     _say(f'pretraining on {len(X)} windows without labels, {epochs} epochs')
-    seconds = _timed(learn, learn.fit_one_cycle, epochs, lr, cbs=ResumeCallback(writable_folder(folder)/'training.pt'))
+    resume = ResumeCallback(writable_folder(folder)/'training.pt', keep=True)
+    seconds = _timed(learn, learn.fit_one_cycle, epochs, lr, cbs=resume)
     write_json(folder/'seconds.json', seconds)
     learn.save_pretrained(folder)
+    resume.remove()
     return learn, seconds
 
 # %% ../nbs/api/31_demo.ipynb #40653470

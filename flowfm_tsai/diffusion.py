@@ -14,7 +14,7 @@ from fastcore.basics import patch
 from fastprogress.fastprogress import progress_bar
 from .core import *
 from .paths import *
-from .sampling import SAMPLERS, Sampler
+from .sampling import SAMPLERS, Sampler, check_count
 
 # %% ../nbs/api/06_diffusion.ipynb #e96a43b8
 def linear_betas(
@@ -103,10 +103,6 @@ def _undo(field, x, schedule, steps, eta, clip, generator, progress):
     return x, len(ks)
 
 # %% ../nbs/api/06_diffusion.ipynb #c95a3f02
-def _check_steps(steps, path):
-    if steps != int(steps) or not 1 <= steps <= path.n:
-        raise ValueError(f"steps={steps}: expected a whole number from 1 to {path.n}, the steps of the schedule")
-
 def _check_clip(clip):
     if not clip > 0: raise ValueError(f"clip={clip}: expected more than 0")
 
@@ -130,7 +126,7 @@ class DDIM(Sampler):
         progress:bool=False, # Show a progress bar over the steps, if there are more than 100
     ) -> tuple[Tensor, int]: # Signals, and how often the field was evaluated
         steps = min(50, path.n) if self.steps is None else self.steps
-        _check_steps(steps, path), _check_clip(self.clip)
+        check_count('steps', steps, path.n), _check_clip(self.clip)
         if not 0 <= self.eta <= 1: raise ValueError(f"eta={self.eta}: expected at least 0 (no noise on the way) and at most 1 (as in DDPM)")
         return _undo(field, x0, path, int(steps), self.eta, self.clip, generator, progress)
 
@@ -147,5 +143,5 @@ class DDPM(Sampler):
 
     def __call__(self, field, x0, path, generator=None, progress=False):
         steps = path.n if self.steps is None else self.steps
-        _check_steps(steps, path), _check_clip(self.clip)
+        check_count('steps', steps, path.n), _check_clip(self.clip)
         return _undo(field, x0, path, int(steps), 1., self.clip, generator, progress)

@@ -130,7 +130,7 @@ def layers(self:ViT1d,
         raise ValueError(f"expected (B, {self.c_in}, L), got {tuple(x.shape)}: the network was made for {self.c_in} channels")
     if self.stem: x = self.stem(x)
     h = self.patch_embed(x)
-    h = h + sincos_positions(h.shape[1], self.dim, h.device)
+    h = h + sincos_positions(h.shape[1], self.dim, h.device).to(next(self.parameters()).dtype)
     if self.readout == 'class': h = torch.cat([self.class_token.expand(len(h), -1, -1), h], 1)
     out = [x if self.stem else h] if 0 in self.read_after else []
     for i, block in enumerate(self.blocks, 1):

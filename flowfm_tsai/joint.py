@@ -24,7 +24,7 @@ from fastai.metrics import accuracy
 from fastai.optimizer import OptimWrapper
 from fastai.torch_core import num_distrib, set_seed
 from fastprogress.fastprogress import progress_bar
-from tsai.data.core import NumpyDataLoader
+from tsai.data.core import NoTfmLists, NumpyDataLoader
 from tsai.models.utils import build_ts_model, ts_splitter
 import tsai.inference # noqa: F401 get_X_preds
 from .core import *
@@ -39,6 +39,7 @@ from .callbacks import *
 from .pretrained import *
 from .resuming import *
 from .processes import *
+from .classifiers import *
 from .data.storage import WindowArray, block_shuffle
 
 # %% ../nbs/api/23_joint.ipynb #76c33882
@@ -99,7 +100,10 @@ def get_X_preds(self:JointLearner,
 ) -> tuple: # Predictions, targets, and decoded predictions
     "tsai's predictions for an array of windows, for any number of them."
     self._check_raw(X)
-    return super(JointLearner, self).get_X_preds(X, y, bs=whole_batches(len(X), min(bs, len(X))), **kwargs)
+    for i in range(0, len(X), 1024): finite_windows(X, i, 1024)
+    out = super(JointLearner, self).get_X_preds(X, y, bs=whole_batches(len(X), min(bs, len(X))), **kwargs)
+    first = bool(kwargs.get('with_input')) # then the windows come before
+    return (*out[:first], self.model.check_finite(out[first].float(), 'prediction'), *out[first+1:])
 
 # %% ../nbs/api/23_joint.ipynb #95eb3a04
 @patch
@@ -120,19 +124,22 @@ def get_embeddings(self:JointLearner,
     if isinstance(X, np.memmap): X = WindowArray(X) # which hands back the pages that were read
     starts, intake = range(0, len(X), bs), Intake(self.dls)
     if progress is None: progress = len(starts) > 20
-    return self._embed(len(X), (intake(X[i:i+bs]) for i in (progress_bar(starts, leave=False) if progress else starts)))
+    return self._embed(len(X), (intake(finite_windows(X, i, bs)) for i in (progress_bar(starts, leave=False) if progress else starts)))
 
 @patch
-def _embed(self:JointLearner, n, blocks):
-    "Representations of `n` windows in blocks, as the network sees them, in the memory of one array."
-    Z, i = None, 0
-    with evaluating(self.model):
+def _each(self:JointLearner, f, what, n, blocks):
+    "What a part of the model makes of `n` windows in blocks, as the network sees them, in the memory of one array."
+    model, out, i = self.model, None, 0
+    with evaluating(model):
         for x in blocks:
-            z = self.model.encode(x.to(self.model.trained_len.device)).float().cpu()
-            if Z is None: Z = z.new_empty(n, z.shape[1])
-            Z[i:i+len(z)] = z
-            i += len(z)
-    return Z
+            o = model.check_finite(f(x.to(model.trained_len.device)).float().cpu(), what, i)
+            if out is None: out = o.new_empty(n, *o.shape[1:])
+            out[i:i+len(o)] = o
+            i += len(o)
+    return out
+
+@patch
+def _embed(self:JointLearner, n, blocks): return self._each(self.model.encode, 'embedding', n, blocks)
 
 # %% ../nbs/api/23_joint.ipynb #701b47ae
 @patch
@@ -147,8 +154,7 @@ def split_preds(self:JointLearner,
     dl, # One of the learner's dataloaders
 ) -> Tensor: # (N, ...) outputs with the activation of the loss, such as probabilities, in the order of the dataset
     "Predictions for the windows of a dataloader, as in validation."
-    with evaluating(self.model):
-        out = torch.cat([self.model(x.to(self.model.trained_len.device)).float().cpu() for x in Intake(self.dls).windows(dl, bs=256)])
+    out = self._each(self.model, 'prediction', len(dl.dataset), Intake(self.dls).windows(dl, bs=256))
     return getattr(self.loss_func, 'activation', lambda o: o)(out)
 
 # %% ../nbs/api/23_joint.ipynb #31841d95
@@ -401,16 +407,61 @@ adamw = partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True))
 
 LABEL_SMOOTHING = .1 # share of a label that goes to all classes alike
 
+# %% ../nbs/api/23_joint.ipynb #dd9be104
+def _targets(dl, block=65536):
+    "The targets of a split as they were given, in blocks: number of the first one, and the array."
+    for tl in dl.dataset.tls[1:]:
+        idxs = np.asarray(tl._splits) if isinstance(tl, NoTfmLists) else np.arange(len(tl))
+        for i in range(0, len(idxs), block): yield i, np.asarray(tl.items[idxs[i:i+block]])
+
+def _infinite(v, name):
+    "Which numbers aren't finite."
+    try: v = v if v.dtype.kind in 'biuf' else v.astype(float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: expected numbers, got {v.flat[0]!r}") from None
+    return ~np.isfinite(v).reshape(len(v), -1).all(1)
+
+def _no_class(v, name, steps, several):
+    "Which classes are missing; an error for those that tsai would mistake."
+    if not several and is_one_hot(v) and v.shape[1] != steps:
+        raise ValueError(f"{name}: one-hot classes {v.shape[1:]}, which tsai takes for a class at each of {v.shape[1]} steps: "
+                         "pass y.argmax(1), or TSMultiLabelClassification if several may be right")
+    bad = missing_labels(v)
+    if not several: one_kind(v[~bad].reshape(-1), name)
+    return bad
+
+# %% ../nbs/api/23_joint.ipynb #b3dc6c78
+def _check_typed(dls):
+    "Raise an error if targets are no numbers and no transform makes some of them."
+    for tl in dls.train.dataset.tls[1:]:
+        v = np.asarray(tl.items[:1])
+        if isinstance(tl, NoTfmLists) and v.dtype.kind not in 'biuf':
+            raise ValueError(f"the targets are of type {v.dtype}, such as {v.flat[0]!r}, which is no number: for classes pass "
+                             "tfms=[None, TSClassification()] to get_ts_dls, for numbers y.astype(float)")
+
+def _check_targets(dls):
+    "Raise an error if targets are missing or infinite, or aren't what they are taken for."
+    task, steps = 'numbers' if not dls.cat else dls_task(dls)['kind'], dls.train.dataset[[0]][0].shape[-1]
+    for dl, split in zip(dls.loaders, ('training', 'validation')):
+        name, bad = f'the targets of the {split} split', []
+        for i, v in _targets(dl) if len(dl.dataset) else ():
+            missing = _infinite(v, name) if task == 'numbers' else _no_class(v, name, steps, task == 'labels')
+            bad.extend((i + np.flatnonzero(missing)).tolist())
+        if bad: raise ValueError(f"{name}: {len(bad)} of {len(dl.dataset)} are missing or infinite, the first is number {bad[0]}: "
+                                 "leave those windows out of splits=")
+
 # %% ../nbs/api/23_joint.ipynb #5c062648
 def _check_dls(dls, stage):
     "The stage, if the dataloaders have what it needs; otherwise an error that says what is missing."
     if len(dls.train.dataset) == 0 or len(dls.train) == 0:
         raise ValueError("the training split is empty: nothing to train on. Check splits=")
+    _check_typed(dls)
     own = dls_stage(dls)
     if stage not in (None, 'pretrain', 'downstream'): raise ValueError(f"stage={stage!r}: expected 'pretrain' or 'downstream'")
     if stage == 'downstream' and own == 'pretrain':
         raise ValueError("stage='downstream' needs targets, and these dataloaders have none: pass y to get_ts_dls")
     check_windows(dls.train.dataset[[0]][0], name='the training windows')
+    if (stage or own) == 'downstream': _check_targets(dls)
     for dl in dls.loaders:
         if not dl.shuffle and len(dl.dataset): dl.bs = whole_batches(len(dl.dataset), dl.bs)
     set_epoch_order(dls.train)

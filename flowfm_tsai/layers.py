@@ -175,4 +175,4 @@ class TimeEmbedding(nn.Module):
     def forward(self,
         t:Tensor, # (B,) in [0, 1]
     ) -> Tensor: # (B, dim)
-        return self.mlp(sinusoidal_time(t, self.n_freqs))
+        return self.mlp(sinusoidal_time(t, self.n_freqs).to(self.mlp[0].weight)) # made in float32, whatever the weights are

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 import torch
 from tsai.data.core import get_ts_dls, TSClassification
+from .core import *
 from .saving import *
 from .wearables.tfms import *
 from .callbacks import *
 from .wearables.sources import *
 from .wearables.har import pool
 from .wearables.files import *
-from .joint import JointLearner
+from .joint import JointLearner, load_weights
 from .learner import *
 from .pretrained import *
 from .resuming import *
@@ -41,12 +42,44 @@ def make_windows(
     print(f'{data}\nwindows are in {out}')
     return data
 
-# %% ../nbs/api/30_recipes.ipynb #5c09d1dc
-def _fit_and_save(learn, out, epochs, lr, dtype=torch.float32):
-    "Fit, going on from what an interrupted run left, and save the weights."
-    learn.fit_one_cycle(epochs, lr, cbs=ResumeCallback(out/'training.pt'))
-    learn.save_pretrained(out, dtype)
+# %% ../nbs/api/30_recipes.ipynb #239dde50
+def _settings(given, weights):
+    "What decides how a training goes, apart from the data: options, and the weights that it starts from, by content."
+    check_options(given)
+    start = weights and weights_sha256(weights)
+    return {k: v for k, v in given.items() if k not in ('data', 'out', 'weights', 'fresh')} | dict(start=start)
+
+def _is_finished(out, settings):
+    "Whether the weights of this very training are in a folder; an error if those of another one are."
+    if not has_checkpoint(out): return False
+    old, way_out = (from_pretrained(out).card or {}).get('training'), "choose another --out, or pass --fresh to replace them"
+    if old is None: raise ValueError(f"{out} holds weights that no such training left: {way_out}")
+    if said := differences(old, settings): raise ValueError(f"{out} holds the weights of another training, {', '.join(said)}: {way_out}")
+    print(f'weights are in {out}: this training is finished, --fresh does it again', flush=True)
+    return True
+
+# %% ../nbs/api/30_recipes.ipynb #927ca05c
+def _fit_and_save(learn, out, fit, settings, fresh, dtype=torch.float32):
+    "Fit, going on from what an interrupted run left, and save the weights; unless an earlier run has."
+    settings, state = {**settings, 'data': data_digest(learn.dls)}, out/'training.pt'
+    claim(state)
+    try:
+        if fresh: state.unlink(missing_ok=True)
+        elif not state.exists() and _is_finished(out, settings): return _load(learn, out)
+        resume = ResumeCallback(state, keep=True, settings=settings)
+        fit(resume)
+        learn.model.card = {**learn.model.card, 'training': settings}
+        learn.save_pretrained(out, dtype)
+        resume.remove()
+    finally: give_back(state)
     print(f'weights are in {out}')
+    return learn
+
+def _load(learn, out):
+    "The learner with the weights of an earlier run."
+    source = from_pretrained(out)
+    load_weights(learn.model, source, learn.dls)
+    if source.task is not None: learn.model.head.load_state_dict(source.head.state_dict())
     return learn
 
 # %% ../nbs/api/30_recipes.ipynb #1136fec6
@@ -73,15 +106,18 @@ def pretrain(
     movement:bool=False, # Draw windows in proportion to how much moves in them
     half:bool=False, # Write float16 weights
     seed:int=0, # Seed
+    fresh:bool=False, # Train again, instead of going on with what an earlier run left
 ) -> JointLearner:
-    "Pretrain on the windows of a file, without labels. Interrupted, the same command goes on from the last whole epoch."
+    "Pretrain on the windows of a file, without labels. Interrupted, the same command goes on where it was."
+    settings = _settings(dict(locals()), weights)
     if arch not in LEARNERS: raise ValueError(f"arch={arch!r} is unknown: choose one of {', '.join(LEARNERS)}")
     windows, out = _pooled(data, movement), writable_folder(out)
     print(f'{len(windows.X)} windows of {windows.X.shape[1]} channels and {windows.X.shape[2]} steps', flush=True)
     dls = get_ts_dls(windows.X, bs=bs, inplace=False, weights=windows.weights)
     learn = LEARNERS[arch](dls, pretrained=weights or False, size=size, patch_size=patch_size, p=p, seed=seed,
                            view=wearable_tfms(turn, shift=shift) if turn or shift else None, cbs=EMACallback(ema) if ema else None)
-    return _fit_and_save(learn, out, epochs, lr, torch.float16 if half else torch.float32)
+    fit = lambda resume: learn.fit_one_cycle(epochs, lr, cbs=resume)
+    return _fit_and_save(learn, out, fit, settings, fresh, torch.float16 if half else torch.float32)
 
 # %% ../nbs/api/30_recipes.ipynb #892daaf0
 def distill(
@@ -94,12 +130,14 @@ def distill(
     bs:int=64, # Batch size
     ema:float=.999, # Decay of the moving average of the weights
     seed:int=0, # Seed
+    fresh:bool=False, # Train again, instead of going on with what an earlier run left
 ) -> JointLearner:
-    "Distil pretrained weights, so that generation takes a few steps. Interrupted, the same command goes on from the last whole epoch."
+    "Distil pretrained weights, so that generation takes a few steps. Interrupted, the same command goes on where it was."
+    settings = _settings(dict(locals()), weights)
     X, out = open_data(data).X, writable_folder(out)
     dls = get_ts_dls(X, bs=bs, inplace=False)
     learn = distill_learner(dls, weights, steps=steps, cbs=EMACallback(ema), seed=seed)
-    return _fit_and_save(learn, out, epochs, lr)
+    return _fit_and_save(learn, out, lambda resume: learn.fit_one_cycle(epochs, lr, cbs=resume), settings, fresh)
 
 # %% ../nbs/api/30_recipes.ipynb #fc38c15a
 def _sentences(data, template):
@@ -122,14 +160,16 @@ def tune_text(
     text_noise:float=1., # Noise on the sentences' vectors in training, in their standard deviations
     ema:float=.999, # Decay of the moving average of the weights
     seed:int=0, # Seed
+    fresh:bool=False, # Train again, instead of going on with what an earlier run left
 ) -> JointLearner:
-    "Tune pretrained weights to follow sentences. Interrupted, the same command goes on from the last whole epoch."
+    "Tune pretrained weights to follow sentences. Interrupted, the same command goes on where it was."
+    settings = _settings(dict(locals()), weights)
     d = open_data(data)
     sentences = _sentences(d, template)
     print(f'{len(d)} windows, such as {sentences[0][0]!r}', flush=True)
     dls = text_dls(d.X[:], sentences, bs=bs)
     learn = text2signal_learner(dls, weights, text_encoder, p=p, p_text=p_text, text_noise=text_noise, seed=seed, cbs=[EMACallback(ema)])
-    return _fit_and_save(learn, writable_folder(out), epochs, lr)
+    return _fit_and_save(learn, writable_folder(out), lambda resume: learn.fit_one_cycle(epochs, lr, cbs=resume), settings, fresh)
 
 # %% ../nbs/api/30_recipes.ipynb #1fb6f48f
 def _report(results):
@@ -150,6 +190,7 @@ def probe(
     k:int=5, # Neighbours
 ) -> dict: # Scores of each probe
     "Linear probe and nearest neighbours on frozen representations, beside a random forest on hand-made features; on unseen subjects."
+    check_options(locals())
     data, train, test = load_labelled(data)
     X, y = data.X, data.y
     Z = transfer_learner(get_ts_dls(X, inplace=False), weights).get_embeddings(X).numpy()
@@ -159,19 +200,22 @@ def probe(
 def finetune(
     data:str, # Windows with classes y and subjects pid: a file or a folder, as in `flowfm pretrain`
     weights:Optional[str]=None, # Folder or Hub id of pretrained weights; from scratch by default
-    out:str='finetuned', # Folder for the exported learner
+    out:str='finetuned', # Folder for the classifier: a checkpoint, and the exported learner
     epochs:Optional[int]=None, # Epochs with everything trained; this and the next two by default as in `JointLearner.fine_tune`
     freeze_epochs:Optional[int]=None, # Epochs before, with the encoder frozen
     lr:Optional[float]=None, # Learning rate of the head
     bs:int=64, # Batch size
     seed:int=0, # Seed
+    fresh:bool=False, # Train again, instead of going on with what an earlier run left
 ) -> dict: # Scores
-    "Fine-tune a classifier, score it on unseen subjects, and export it: `load_learner` reads learner.pkl."
+    "Fine-tune a classifier, score it on unseen subjects, and save it. Interrupted, the same command goes on where it was."
+    settings = _settings(dict(locals()), weights)
     data, train, test = load_labelled(data)
-    X, y, V, out = data.X, data.y, np.unique(data.y), writable_folder(out)
+    X, y, V = data.X, data.y, np.unique(data.y)
     dls = get_ts_dls(X[train], y[train], tfms=[None, TSClassification(vocab=V)], bs=bs, inplace=False)
-    learn = transfer_learner(dls, weights or False, seed=seed)
-    learn.fine_tune(**_given(epochs=epochs, base_lr=lr, freeze_epochs=freeze_epochs))
+    learn, out = transfer_learner(dls, weights or False, seed=seed), writable_folder(out)
+    fit = lambda resume: learn.fine_tune(**_given(epochs=epochs, base_lr=lr, freeze_epochs=freeze_epochs), cbs=resume)
+    learn = _fit_and_save(learn, out, fit, settings, fresh)
     with learn.no_bar(): pred = V[learn.get_X_preds(X[test], bs=256)[0].argmax(1).numpy()]
     write_whole(out/'learner.pkl', lambda p: learn.export(p.absolute()))
     print(f'the classifier is in {out/"learner.pkl"}')
@@ -198,6 +242,7 @@ def generate(
     bs:int=256, # Signals in one batch
 ) -> np.ndarray: # (n, C, L)
     "Generate signals, and write them to a file that the other commands read."
+    check_options(locals())
     writable_folder(Path(out).absolute().parent)
     model = from_pretrained(weights)
     options, texts = _given(method=method, sampler=sampler, steps=steps, eta=eta), text and [t.strip() for t in text.split(';')]

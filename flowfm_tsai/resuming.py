@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['random_state', 'set_random_state', 'data_digest', 'fit_settings', 'ResumeCallback', 'one_training']
 
-# %% ../nbs/api/12_resuming.ipynb #a6b8a186
+# %% ../nbs/api/12_resuming.ipynb #3f453355
 import hashlib, inspect, random, time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Union
+from typing import Optional, Union
 import numpy as np
 import torch
 from torch import nn, Tensor
@@ -46,7 +46,7 @@ def set_random_state(
     random.setstate(_tupled(state['python']))
     for dl, s in zip(dls.loaders, state['dls']): dl.rng.setstate(_tupled(s))
 
-# %% ../nbs/api/12_resuming.ipynb #fee9e168
+# %% ../nbs/api/12_resuming.ipynb #b5037e19
 def _kept(v):
     "A value as a state can hold it; `None` for what isn't plain, in a tuple with whether it is."
     if isinstance(v, np.generic): v = v.item()
@@ -60,7 +60,7 @@ def _kept(v):
 
 def _kept_list(v):
     "A list; one of single numbers as one tensor, or thousands of losses would be as many entries of the file."
-    if v and all(isinstance(w, Tensor) and w.ndim == 0 and not w.requires_grad for w in v): return dict(scalars=torch.stack(v)), True
+    if v and all(isinstance(w, Tensor) and w.ndim == 0 for w in v): return dict(scalars=torch.stack(v).detach().as_subclass(Tensor)), True
     each = [_kept(w) for w in v]
     return [w for w, _ in each], all(ok for _, ok in each)
 
@@ -150,7 +150,7 @@ def _rounded(v):
     if isinstance(v, dict): return {str(k): _rounded(w) for k, w in v.items()}
     return [_rounded(w) for w in v] if isinstance(v, (list, tuple)) else v
 
-# %% ../nbs/api/12_resuming.ipynb #f8d0b383
+# %% ../nbs/api/12_resuming.ipynb #d9db20f3
 class ResumeCallback(Callback):
     "Keep the state of a training in a file; interrupted and run again, it goes on as if it hadn't been interrupted."
     order, active, skipping, first = 200, False, False, True
@@ -158,9 +158,10 @@ class ResumeCallback(Callback):
         file:Union[str, Path], # Where to keep the state; one process at a time
         minutes:float=10., # Write it so often within an epoch, and at the end of each
         keep:bool=False, # Keep the state of a finished fit until `remove` is called
+        settings:Optional[dict]=None, # What else decides how the training goes; only the same are gone on with
     ):
         if not minutes >= 0: raise ValueError(f"minutes={minutes}: expected 0 or more")
-        self.file, self.minutes, self.keep, self.number, self.fits = Path(file), minutes, keep, -1, []
+        self.file, self.minutes, self.keep, self.settings, self.number, self.fits = Path(file), minutes, keep, settings, -1, []
 
     def remove(self):
         "Remove the state, when what came of the training is safe."
@@ -197,13 +198,13 @@ def _check(self:ResumeCallback, state, settings):
         raise ValueError(f"{self.file} was left by another training: {', '.join(said)}. Give the same data and settings to go on with it, "
                          "choose another file or folder, or delete it to start over")
 
-# %% ../nbs/api/12_resuming.ipynb #980ceaef
+# %% ../nbs/api/12_resuming.ipynb #f1222d39
 @patch
 def before_fit(self:ResumeCallback):
     self.active = fitting(self.learn) and not hasattr(self, 'lr_finder')
     if not self.active: return
     self.first = place(self.learn)[0] == 0
-    state, settings = from_first(self.learn, self._open), fit_settings(self.learn)
+    state, settings = from_first(self.learn, self._open), {**_rounded(self.settings or {}), **fit_settings(self.learn)}
     last = len(state['fits'])-1 if state else self.number
     self.number = last if state and not state['finished'] and self.number >= last else self.number + 1
     if state and self.number <= last: self._check(state, settings)

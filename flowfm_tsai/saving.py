@@ -131,7 +131,7 @@ def write_whole(
         write(folder/Path(path).name)
         publish(folder/Path(path).name, path)
 
-# %% ../nbs/api/09_saving.ipynb #80f26e77
+# %% ../nbs/api/09_saving.ipynb #53de475b
 def write_tensors(
     path:Union[str, Path], # File to write
     state, # Tensors, numbers and texts in dicts and lists, as `torch.load(weights_only=True)` takes them
@@ -139,6 +139,7 @@ def write_tensors(
     "Write what `torch.save` can hold completely or not at all."
     def write(p):
         with open(p, 'wb') as f: torch.save(state, f)
+        torch.load(p, weights_only=True, mmap=True) # what can't be read doesn't replace what can
     write_whole(path, write)
 
 # %% ../nbs/api/09_saving.ipynb #ac8fbea9

@@ -8,17 +8,19 @@ __all__ = ['find_text_model', 'check_texts', 'TextEncoder', 'prompts']
 # %% ../nbs/api/26_text.ipynb #4c277c4b
 import json, os, re, sqlite3, string
 from contextlib import closing
+from functools import lru_cache
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Optional, Sequence, Union
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from fastcore.basics import patch
 from fastprogress.fastprogress import progress_bar
 from .core import *
-from .saving import *
+from .models import InputEncoder
 
 # %% ../nbs/api/26_text.ipynb #73e7d8f5
 _PACKAGES = dict( # module, what of it, how to get it
@@ -37,26 +39,29 @@ def _packaged(name):
 def _download(name):
     "The files of a model on the Hugging Face Hub, from there or from the local copy."
     from huggingface_hub import snapshot_download
-    try: return Path(snapshot_download(name, allow_patterns=['*.json', '*.txt', '*.model', '*.safetensors']))
+    repo, _, revision = name.partition('@')
+    get = f"hf download {repo}" + (f" --revision {revision}" if revision else '')
+    try: return Path(snapshot_download(repo, revision=revision or None, allow_patterns=['*.json', '*.txt', '*.model', '*.safetensors']))
     except Exception as e:
         why = f"{type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''}"
         raise FileNotFoundError(
             f"the text model {name!r} isn't on this machine, and the Hugging Face Hub didn't give it ({why}). Two ways to get it: "
-            f"run `hf download {name}` where there is a network (models behind a licence want `hf auth login` first), "
+            f"run `{get}` where there is a network (models behind a licence want `hf auth login` first), "
             f"or copy a folder with its files here and pass that folder. {_DEFAULT}") from e
 
 # %% ../nbs/api/26_text.ipynb #df1d27e5
 def find_text_model(
-    name:Union[str, Path], # 'minilm', 'smollm2', a folder, a file .gguf, or the id of a Hub repository
+    name:Union[str, Path], # 'minilm', 'smollm2', a folder, a file .gguf, or the id of a Hub repository, perhaps with '@revision'
 ) -> Path: # Folder, or file .gguf
     "Find a language model's files, downloading them where the name is a Hub id."
+    if not isinstance(name, (str, Path)): raise TypeError(f"expected the name of a text model, got {name!r} ({type(name).__name__})")
     path = Path(name)
     if path.is_file() and path.suffix == '.gguf' or path.is_dir() and (path/'config.json').is_file(): return path
     if path.exists():
         raise FileNotFoundError(f"{str(path)!r} is no language model: expected a folder with config.json, "
                                 f"as transformers' save_pretrained writes it, or a file .gguf. {_DEFAULT}")
     if str(name) in _PACKAGES: return _packaged(str(name))
-    if re.fullmatch(r'[\w.-]+/[\w.-]+', str(name)): return _download(str(name))
+    if re.fullmatch(r'[\w.-]+/[\w.-]+(@[\w./-]+)?', str(name)): return _download(str(name))
     raise FileNotFoundError(f"there is no text model {str(name)!r}: expected {', '.join(map(repr, _PACKAGES))}, a folder, a file .gguf, "
                             f"or a Hub id such as 'sentence-transformers/all-mpnet-base-v2'. {_DEFAULT}")
 
@@ -95,6 +100,7 @@ def check_texts(
     texts:Union[str, Sequence], # A sentence, or several
 ) -> list: # Of sentences, without blanks around them
     "Raise an error that says which text isn't one."
+    if not isinstance(texts, str) and not hasattr(texts, '__iter__'): raise TypeError(f"expected a sentence, or several, got {texts!r}")
     texts = [texts] if isinstance(texts, str) else list(texts)
     for i, t in enumerate(texts):
         if not isinstance(t, str): raise TypeError(f"text {i} is {t!r} ({type(t).__name__}): expected a sentence")
@@ -103,8 +109,9 @@ def check_texts(
     return [str(t).strip() for t in texts]
 
 # %% ../nbs/api/26_text.ipynb #6d92afff
-class TextEncoder:
+class TextEncoder(InputEncoder):
     "Sentences to vectors, by a language model that is never trained."
+    in_config = ('name', 'pooling', 'max_length')
     def __init__(self,
         name:Union[str, Path]='minilm', # See `find_text_model`
         pooling:Optional[str]=None, # 'mean', 'last' or 'first' token; a sentence model's own, otherwise 'mean'
@@ -115,12 +122,13 @@ class TextEncoder:
         bs:int=64, # Sentences in one batch
     ):
         if pooling not in (None, *POOLINGS): raise ValueError(f"pooling={pooling!r}: expected one of {', '.join(map(repr, POOLINGS))}")
-        if max_length is not None and max_length < 4: raise ValueError(f"max_length={max_length}: expected at least 4 tokens")
+        if max_length is not None and not (isinstance(max_length, int) and max_length >= 4):
+            raise ValueError(f"max_length={max_length!r}: expected a whole number of at least 4 tokens")
         self.name, self.path, self.dtype, self.max_length, self.bs = str(name), find_text_model(name), dtype, max_length, bs
         self.folder = self.path.parent if self.path.is_file() else self.path
         self.pooling = pooling or (own_pooling(self.folder) if self.path.is_dir() else None) or 'mean'
         self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
-        self.cache, self.model, self.tokenizer = Path(cache) if cache else text_cache(), None, None
+        self.cache, self.cacheless, self.model, self.tokenizer = Path(cache) if cache else text_cache(), False, None, None
 
     def __repr__(self): return f"TextEncoder({self.name!r}, pooling={self.pooling!r})"
     def __getstate__(self): return {**self.__dict__, 'model': None, 'tokenizer': None}
@@ -131,6 +139,30 @@ def text_cache() -> Path: # Folder
     user = os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cache'
     return Path(os.environ.get('FLOWFM_CACHE') or Path(user)/'flowfm_tsai')/'text'
 
+# %% ../nbs/api/26_text.ipynb #d94fdb01
+@lru_cache(maxsize=4096)
+def _digest(path, *stat):
+    "SHA-256 of a file."
+    digest = sha256()
+    with open(path, 'rb') as f:
+        while block := f.read(2**20): digest.update(block)
+    return digest.hexdigest()
+
+def _digests(path):
+    "The files that belong to a model, by name, with their SHA-256."
+    beside = (p for s in ('json', 'txt', 'model') for p in path.parent.glob(f'*.{s}'))
+    files, root = ([path, *beside], path.parent) if path.is_file() else (path.rglob('*'), path)
+    files = [f for f in sorted(files) if f.is_file() and '.sqlite' not in f.name and not f.relative_to(root).parts[0].startswith('.')]
+    stats = [f.stat() for f in files]
+    digests = [_digest(f, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for f, s in zip(files, stats)]
+    return [(f.relative_to(root).as_posix(), d) for f, d in zip(files, digests)]
+
+# %% ../nbs/api/26_text.ipynb #26a6f351
+@patch(as_prop=True)
+def content(self:TextEncoder) -> str: # 64 hexadecimal digits
+    "Digest of the model's files: those that were loaded, if any."
+    return self.loaded if self.model is not None else sha256(json.dumps(_digests(self.path)).encode()).hexdigest()
+
 # %% ../nbs/api/26_text.ipynb #561d5c3f
 @patch
 def load(self:TextEncoder):
@@ -138,16 +170,19 @@ def load(self:TextEncoder):
     if self.model is not None: return
     try: from transformers import AutoModel, AutoTokenizer
     except ImportError as e: raise ImportError("text needs transformers: pip install 'flowfm_tsai[text]'") from e
-    options = dict(local_files_only=True, **(dict(gguf_file=self.path.name) if self.path.is_file() else {}))
+    content = self.content
+    options = dict(local_files_only=True, trust_remote_code=False, **(dict(gguf_file=self.path.name) if self.path.is_file() else {}))
     try:
         self.tokenizer = AutoTokenizer.from_pretrained(self.folder, **options)
         model = AutoModel.from_pretrained(self.folder, dtype=self.dtype, **options)
     except Exception as e:
-        raise ValueError(f"transformers can't load the text model in {str(self.path)!r} ({type(e).__name__}: {e}). "
-                         f"The default, text_encoder='minilm', works without a network: {_PACKAGES['minilm'][2]}") from e
+        raise ValueError(f"transformers can't load the text model in {str(self.path)!r} ({type(e).__name__}: {e}). Python in a "
+                         f"model's folder is never run. {_DEFAULT}") from e
+    if self.content != content: raise ValueError(f"the files in {str(self.folder)!r} changed while they were read: try again")
     if model.config.is_encoder_decoder: model = model.get_encoder()
     if self.tokenizer.pad_token is None: self.tokenizer.pad_token = self.tokenizer.eos_token
     self.longest = self.max_length or self._limit(model)
+    self.loaded = content
     self.model = model.to(self.device, self.dtype).eval().requires_grad_(False)
 
 # %% ../nbs/api/26_text.ipynb #3e5413f2
@@ -169,7 +204,11 @@ def encode(self:TextEncoder,
     batch = self.tokenizer(texts, padding=True, truncation=True, max_length=self.longest, return_tensors='pt').to(self.device)
     with torch.no_grad(): h = self.model(input_ids=batch['input_ids'], attention_mask=batch['attention_mask']).last_hidden_state
     z = pool_tokens(h, batch['attention_mask'], self.pooling)
-    return (z/z.square().mean(1, keepdim=True).sqrt()).cpu()
+    z = (z/z.square().mean(1, keepdim=True).sqrt()).cpu()
+    for t in (t for t, finite in zip(texts, z.isfinite().all(1)) if not finite):
+        raise ValueError(f"the text model {self.name!r} gives no finite vector for {t!r}: its weights are damaged, "
+                         f"or too large for {self.dtype}")
+    return z
 
 # %% ../nbs/api/26_text.ipynb #dabd2b5f
 @patch
@@ -184,29 +223,78 @@ def _warn_of_long(self:TextEncoder, texts):
 @patch(as_prop=True)
 def file(self:TextEncoder) -> Path:
     "The SQLite file with this encoder's vectors."
-    files = [self.path] if self.path.is_file() else sorted(f for f in self.path.iterdir() if f.is_file())
-    known = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files], self.pooling, str(self.dtype), self.max_length
+    known = self.content, self.pooling, str(self.dtype), self.max_length
     return self.cache/f'{sha256(json.dumps(known).encode()).hexdigest()[:16]}.sqlite'
 
 # %% ../nbs/api/26_text.ipynb #d7e84bc9
-def _known(db, texts):
-    "Vectors that a database has, as bytes, by sentence."
-    known = {}
-    for i in range(0, len(texts), 500):
-        some = texts[i:i+500]
-        known.update(db.execute(f"SELECT text, vector FROM vectors WHERE text IN ({','.join('?'*len(some))})", some))
-    return known
+_SEAL = 16 # bytes
+
+def _sealed(owner, text, vector):
+    "A vector, as bytes, with its seal."
+    return vector + sha256(b'\0'.join((owner.encode(), text.encode(), vector))).digest()[:_SEAL]
+
+# %% ../nbs/api/26_text.ipynb #71551915
+def _damaged(error):
+    "Whether it is what the file holds that is wrong, not that it can't be reached or written. 1 is SQLITE_ERROR: a table of another kind."
+    return type(error) is sqlite3.DatabaseError or getattr(error, 'sqlite_errorcode', None) == 1
 
 @patch
-def _encode_new(self:TextEncoder, db, new, progress):
-    "Encode sentences that a database doesn't have, and put them there."
+def _give_up(self:TextEncoder, error, again):
+    "Remove a damaged file, if it is to be tried again; otherwise go on without one."
+    if again and _damaged(error):
+        warn(f"{self.file} is damaged ({error}): it is made anew, and its sentences are encoded again", 6)
+        for end in ('-journal', '-wal', '-shm', ''): Path(f'{self.file}{end}').unlink(missing_ok=True)
+    else:
+        self.cacheless = True
+        warn(f"vectors of sentences aren't kept: {self.file} can't be used ({error}). Choose another folder: cache=, or FLOWFM_CACHE", 6)
+
+# %% ../nbs/api/26_text.ipynb #9cdd0c09
+@patch
+def _cached(self:TextEncoder, act):
+    "What `act` does with the database; `None` without one."
+    for again in (True, False):
+        if self.cacheless: return
+        try:
+            with closing(sqlite3.connect(self.file, timeout=60)) as db, db: # commits
+                db.execute('CREATE TABLE IF NOT EXISTS vectors (text TEXT PRIMARY KEY, vector BLOB)')
+                return act(db)
+        except (sqlite3.Error, OSError) as e:
+            try: self._give_up(e, again)
+            except OSError as e: self._give_up(e, False) # nor removed
+
+# %% ../nbs/api/26_text.ipynb #394e0b42
+@patch
+def _known(self:TextEncoder, texts):
+    "Vectors that are kept, by sentence."
+    def read(db):
+        rows = {}
+        for i in range(0, len(texts), 500):
+            some = texts[i:i+500]
+            rows.update(db.execute(f"SELECT text, CAST(vector AS BLOB) FROM vectors WHERE text IN ({','.join('?'*len(some))})", some))
+        return rows
+    rows = os.path.isfile(file := self.file) and self._cached(read) or {}
+    return {t: np.frombuffer(v[:-_SEAL], np.float32) for t, v in rows.items() if v and _sealed(file.name, t, v[:-_SEAL]) == v}
+
+# %% ../nbs/api/26_text.ipynb #1a3b3a72
+@patch
+def _keep(self:TextEncoder, vectors):
+    "Write vectors into the file."
+    if self.cacheless: return
+    try: self.cache.mkdir(parents=True, exist_ok=True)
+    except OSError as e: return self._give_up(e, False)
+    owner = self.file.name
+    rows = [(t, _sealed(owner, t, z.tobytes())) for t, z in vectors.items()]
+    self._cached(lambda db: db.executemany('INSERT OR REPLACE INTO vectors VALUES (?, ?)', rows))
+
+@patch
+def _encode_new(self:TextEncoder, new, progress):
+    "Encode sentences that nobody has encoded before, and keep them."
     starts, known = range(0, len(new), self.bs), {}
     if progress is None: progress = len(starts) > 1
     for i in progress_bar(starts, leave=False) if progress else starts:
         some = new[i:i+self.bs]
-        vectors = dict(zip(some, (z.tobytes() for z in self.encode(some).numpy())))
-        db.executemany('INSERT OR REPLACE INTO vectors VALUES (?, ?)', vectors.items())
-        db.commit()
+        vectors = dict(zip(some, self.encode(some).numpy()))
+        self._keep(vectors)
         known.update(vectors)
     return known
 
@@ -218,16 +306,9 @@ def __call__(self:TextEncoder,
 ) -> Tensor: # (N, D) float32
     "Vectors of sentences, those that were encoded before from the disk."
     texts = check_texts(texts)
-    unique, file = list(dict.fromkeys(texts)), writable_folder(self.cache) and self.file
-    try:
-        with closing(sqlite3.connect(file, timeout=60)) as db, db: # commits
-            db.execute('CREATE TABLE IF NOT EXISTS vectors (text TEXT PRIMARY KEY, vector BLOB)')
-            known = _known(db, unique)
-            known.update(self._encode_new(db, sorted((t for t in unique if t not in known), key=len), progress))
-    except sqlite3.DatabaseError as e:
-        raise ValueError(f"{file} can't be used ({e}): it is damaged, or in use for more than a minute. "
-                         "Delete it; its sentences are encoded again") from e
-    return torch.from_numpy(np.stack([np.frombuffer(known[t], np.float32) for t in texts]))
+    known = self._known(unique := list(dict.fromkeys(texts)))
+    known.update(self._encode_new(sorted((t for t in unique if t not in known), key=len), progress))
+    return torch.from_numpy(np.stack([known[t] for t in texts]))
 
 # %% ../nbs/api/26_text.ipynb #486a1a63
 @patch(as_prop=True)
@@ -242,42 +323,60 @@ def config(self:TextEncoder) -> dict:
 
 # %% ../nbs/api/26_text.ipynb #81a9deda
 def _pieces(template, columns):
-    "A template as [(piece, its columns)], those at odd places optional."
+    "A template as pieces, those at odd places optional: [(text, column, conversion, format), ...], the column `None` after the last."
     if not isinstance(template, str) or not template.strip():
         raise ValueError(f"{template!r}: expected a template such as 'a[ {{age}} year old] {{sex}} {{activity}}'")
     pieces = re.split(r'\[([^][]*)\]', template)
     if any(b in ''.join(pieces) for b in '[]'):
         raise ValueError(f"{template!r}: square brackets that don't match, or inside of each other")
-    try: fields = [[f for _, f, _, _ in string.Formatter().parse(p) if f is not None] for p in pieces]
+    try: pieces = [[(text, f, conv, spec) for text, f, spec, conv in string.Formatter().parse(p)] for p in pieces]
     except ValueError as e: raise ValueError(f"{template!r} is no template ({e})") from e
-    if unknown := sorted({f for fs in fields for f in fs} - set(columns)):
+    if unknown := sorted({f for p in pieces for _, f, _, _ in p if f is not None} - set(columns)):
         raise ValueError(f"{template!r}: the data frame has no column {', '.join(map(repr, unknown))}, "
                          f"it has {', '.join(map(str, columns))}")
-    return list(zip(pieces, fields))
+    return pieces
 
 # %% ../nbs/api/26_text.ipynb #4a2dd998
-def _missing(v): return v is None or v != v or isinstance(v, str) and not v.strip()
-def _said(v): return f'{v:g}' if isinstance(v, (float, np.floating)) else str(v).strip()
+def _missing(v): return isinstance(v, str) and not v.strip() or np.ndim(v) == 0 and bool(pd.isna(v))
+
+def _said(v, conv, spec):
+    "A value as a sentence has it."
+    if conv: v = dict(r=repr, s=str, a=ascii)[conv](v)
+    if isinstance(v, bytes): v = v.decode()
+    real = isinstance(v, (float, np.floating))
+    if spec: return format(int(v) if real and spec[-1] in 'bcdoxX' and v == int(v) else v, spec)
+    return f'{v:g}' if real else str(v).strip()
+
+# %% ../nbs/api/26_text.ipynb #7f449849
+def _piece(row, piece):
+    "The text of a piece, or `None` if a column that it needs is missing."
+    if any(f is not None and _missing(row[f]) for _, f, _, _ in piece): return None
+    text = ''
+    for before, f, conv, spec in piece:
+        try: text += before + ('' if f is None else _said(row[f], conv, spec))
+        except (ValueError, TypeError, KeyError) as e: raise ValueError(f"{{{f}:{spec}}} can't say {row[f]!r} ({e})") from e
+    return text
 
 def _filled(row, pieces):
     "The sentence of a row, or `None` if a column that it needs is missing."
-    text = ''
-    for i, (piece, fields) in enumerate(pieces):
-        lacks = any(_missing(row[f]) for f in fields)
-        if lacks and i % 2 == 0: return None
-        if not lacks: text += piece.format(**{f: _said(row[f]) for f in fields})
-    text = re.sub(r'\b([Aa]) (?=[aeiou]|8\d?\b|11\b|18\b)', r'\1n ', text)
+    texts = [_piece(row, p) for p in pieces]
+    if None in texts[::2]: return None
+    text = re.sub(r'\b([Aa]) (?=[aeiou]|8\d?\b|11\b|18\b)', r'\1n ', ''.join(t or '' for t in texts))
     return ' '.join(text.split())
 
 # %% ../nbs/api/26_text.ipynb #6e80110d
 def prompts(
     df, # pandas data frame with a row for each window
-    templates:Union[str, Sequence], # Such as 'a[ {age} year old] {sex} {activity}': columns in braces, optional parts in brackets
+    templates:Union[str, Sequence], # Such as 'a[ {age:.0f} year old] {sex} {activity}': columns in braces, optional parts in brackets
 ) -> list: # For each row its sentences, a list of one or more
     "Sentences from the columns of a data frame."
-    parts, out = [_pieces(t, df.columns) for t in ([templates] if isinstance(templates, str) else list(templates))], []
+    if not isinstance(df, pd.DataFrame): raise TypeError(f"expected a pandas data frame, a row for each window, got {type(df).__name__}")
+    templates, out = [templates] if isinstance(templates, str) else list(templates), []
+    if not templates: raise ValueError("expected at least one template, got none")
+    parts = [_pieces(t, df.columns) for t in templates]
     for i, row in zip(df.index, df.to_dict('records')):
-        out.append(list(dict.fromkeys(t for p in parts if (t := _filled(row, p)))))
+        try: out.append(list(dict.fromkeys(t for p in parts if (t := _filled(row, p)))))
+        except ValueError as e: raise ValueError(f"row {i}: {e}") from e
         if not out[-1]: raise ValueError(f"row {i}: no template can be filled, each needs a column that is missing there. "
                                          "Put the parts that may be missing in square brackets")
     return out

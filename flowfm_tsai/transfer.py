@@ -14,6 +14,7 @@ import warnings
 import numpy as np
 import matplotlib.pyplot as plt
 import torch
+from fastcore.foundation import L
 from fastai.callback.core import Callback, CancelValidException
 from fastai.callback.tracker import TrackerCallback
 from fastai.losses import CrossEntropyLossFlat
@@ -51,10 +52,11 @@ class Transfer:
         return plot_confusion(self.y, self.pred, f"{self.name}: accuracy {m['accuracy']:.3f}, macro F1 {m['macro_f1']:.3f}")
 
 # %% ../nbs/api/25_transfer.ipynb #c8c94f43
-def _classes(dl):
-    "The classes of a split by name, as they were given."
-    y = np.asarray(dl.dataset.tls[1].items)
-    return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+def _classes(dl, split):
+    "The classes of a split by name."
+    y, name = np.asarray(dl.dataset.tls[1].items), f'the classes of the {split} split'
+    if y.size != len(y): raise ValueError(f"{name}: expected one for each window, got {y.shape}. If they are one-hot, pass y.argmax(1)")
+    return class_labels(y, name)
 
 def _windows(dls, dl): return torch.cat(list(Intake(dls).windows(dl))).float().cpu().numpy()
 
@@ -81,7 +83,7 @@ def _check_unseen(y, y_test):
 def _labels(dls):
     "The classes alone: those of the training split, and those of the validation split."
     _check_classes(dls)
-    y, y_test = (_classes(dl) for dl in (dls.train, dls.valid))
+    y, y_test = _classes(dls.train, 'training'), _classes(dls.valid, 'validation')
     _check_unseen(y, y_test)
     return y, y_test
 
@@ -161,11 +163,12 @@ def fine_tune(
 ) -> Transfer:
     "Train encoder and head on the training split, and predict the validation split."
     y, y_test = _labels(dls)
-    names = np.array(list(dls.vocab))
+    names = class_labels(list(dls.vocab))
     weight = _class_weights(y, names, dls.device) if class_weights else None
     loss_func = CrossEntropyLossFlat(weight=weight, label_smoothing=label_smoothing)
     learn = transfer_learner(dls, pretrained, seed=seed, loss_func=loss_func, cbs=cbs, **kwargs)
-    watched = any(isinstance(cb, TrackerCallback) for cb in learn.cbs) # SaveModelCallback and its like
+    given = [*learn.cbs, *L((fit or {}).get('cbs'))]
+    watched = any(isinstance(cb, TrackerCallback) for cb in given) # SaveModelCallback and its like
     with learn.no_logging(), learn.added_cbs([] if watched else SkipValidation()): learn.fine_tune(epochs, **(fit or {}))
     probs = learn.split_preds(learn.dls.valid)
     return Transfer('fine-tuned' if learn.pretrained else 'from scratch', y_test, names[probs.argmax(1).numpy()], learn)
@@ -191,9 +194,9 @@ class FewLabels:
 # %% ../nbs/api/25_transfer.ipynb #92f27371
 def _fewer(dls, X, y, kept, test):
     "The same dataloaders with some of the training windows."
-    ds = dls.train.dataset
+    ds, vocab = dls.train.dataset, list(class_labels(list(dls.vocab)))
     return get_ts_dls(X, y, splits=(kept.tolist(), test.tolist()), sel_vars=ds.sel_vars, sel_steps=ds.sel_steps,
-                      tfms=[ds.tfms[0], TSClassification(vocab=list(dls.vocab))], batch_tfms=list(dls.train.after_batch.fs),
+                      tfms=[ds.tfms[0], TSClassification(vocab=vocab)], batch_tfms=list(dls.train.after_batch.fs),
                       bs=min(dls.train.bs, len(kept)), inplace=False)
 
 # %% ../nbs/api/25_transfer.ipynb #3ef27ab7

@@ -105,9 +105,9 @@ class DiT1d(nn.Module):
         t:Tensor, # (B,) time in [0, 1]
         cond:Optional[dict]=None, # Vectors of the named conditions, (B, n_features) each; one left out or None counts as zero
     ) -> Tensor: # (B, c_in, L)
-        c = self._condition(t.to(x), cond or {})
+        c = self._condition(t.to(x.device), cond or {})
         h = self.patch_embed(x)
-        h = h + sincos_positions(h.shape[1], self.dim, h.device)
+        h = h + sincos_positions(h.shape[1], self.dim, h.device).to(self.final_layer.linear.weight.dtype)
         for block in self.blocks: h = block(h, c)
         v = unpatchify(self.final_layer(h, c), self.c_in, x.shape[-1])
         return torch.addcmul(v, self.skip(c).unsqueeze(-1), x)

@@ -123,9 +123,11 @@ def train(self:Trained):
     resumed, learn = state.exists(), self.make()
     print(f'{self.name}: {self.epochs} epochs', flush=True)
     start = clock()
-    with learn.no_logging(): learn.fit_one_cycle(self.epochs, self.lr, cbs=ResumeCallback(state))
+    resume = ResumeCallback(state, keep=True)
+    with learn.no_logging(): learn.fit_one_cycle(self.epochs, self.lr, cbs=resume)
     write_json(self.memo, None if resumed else clock() - start)
     learn.save_pretrained(self.folder)
+    resume.remove()
 
 # %% ../../nbs/api/bench/00_runner.ipynb #f1196335
 @patch

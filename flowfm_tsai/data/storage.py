@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional, Union
 import numpy as np
+import psutil
 from fastcore.basics import patch
 from ..core import *
 from ..saving import *
+from .packed import *
 
 # %% ../../nbs/api/data/00_storage.ipynb #931a5725
 def _common_shape(parts):
@@ -103,6 +105,7 @@ class HARData:
 
     def __post_init__(self):
         check_windows(self.X)
+        if not isinstance(self.meta, dict): raise TypeError(f"meta={self.meta!r}: expected a dict of what is known of all windows")
         if taken := {'X', 'y', 'pid', 'meta'} & set(self.columns):
             raise ValueError(f"columns can't be called {', '.join(sorted(taken))}: choose other names")
         for k, v in self.arrays().items():
@@ -165,6 +168,14 @@ class WindowWriter:
                 if self.file: self.file.close()
 
 # %% ../../nbs/api/data/00_storage.ipynb #063a1e3c
+def _is_name(k): return bool(k) and k[0] != '.' and not set(k) & set('/\\\0')
+
+def _check_names(known):
+    "Raise an error if a column's name can't be a file's, or means something else."
+    if taken := {'meta', 'layout'} & set(known): raise ValueError(f"columns can't be called {', '.join(sorted(taken))}: choose others")
+    for k in known:
+        if not _is_name(k): raise ValueError(f"columns are files, and can't be called {k!r}: choose another name")
+
 @patch
 def _header(self:WindowWriter):
     "The header of X.npy, of the same size for any number of windows."
@@ -174,7 +185,7 @@ def _header(self:WindowWriter):
 @patch
 def _begin(self:WindowWriter, X, known):
     "Open the file of windows, and decide what the columns are."
-    if taken := {'meta', 'layout'} & set(known): raise ValueError(f"columns can't be called {', '.join(sorted(taken))}: choose others")
+    _check_names(known)
     self.shape, self.known = tuple(X.shape[1:]), {k: [] for k in known}
     self.file = open(self.tmp/'X.npy', 'wb')
     self._header()
@@ -272,32 +283,102 @@ def _layout(asked, said, shape, path):
     return asked or said
 
 # %% ../../nbs/api/data/00_storage.ipynb #d055917a
-def _read_folder(path):
-    "Arrays by name, of which `X` is only mapped, and meta."
+def _check_file(path):
+    "Raise an error if `path` isn't a file, and reading it might never end."
+    if path.is_file(): return path
+    raise ValueError(f"{path} is no file that can be read (a pipe, a device, or a link that leads nowhere): expected one")
+
+def _in_folder(path):
+    "The arrays of a folder by name: for each its name in errors, its size in bytes, and what opens it."
     if not (path/'X.npy').exists():
         raise FileNotFoundError(f"{str(path)!r} has no file X.npy: expected a folder that `flowfm data` wrote, or a file .npz")
-    try:
-        meta = json.loads((path/'meta.json').read_text(encoding='utf-8')) if (path/'meta.json').exists() else {}
-        known = {f.stem: np.load(f, allow_pickle=False) for f in sorted(path.glob('*.npy')) if f.name != 'X.npy'}
-        known['X'] = check_windows(np.load(path/'X.npy', mmap_mode='r'))
-    except (ValueError, EOFError, OSError) as e: raise ValueError(f"{str(path)!r} is damaged: {e}") from e
-    return known, meta
+    files = {f.stem: _check_file(f) for f in sorted(path.glob('*.npy')) if _is_name(f.name)}
+    return {k: (str(f), f.stat().st_size, lambda f=f: BoundedFile(open(f, 'rb'), str(f))) for k, f in files.items()}
 
 # %% ../../nbs/api/data/00_storage.ipynb #f6748a48
-def _read_npz(path):
-    "Arrays by name, and meta."
-    try: z = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as e:
-        raise ValueError(f"{str(path)!r} isn't a readable .npz file: {e}") from e
-    if not hasattr(z, 'files') or 'X' not in z:
-        raise ValueError(f"{str(path)!r} has no array 'X': expected an .npz file with X, and perhaps y and pid")
-    with z:
-        try: known = {k: z[k] for k in z.files}
-        except Exception as e: raise ValueError(f"{str(path)!r} holds objects, not numbers, or is damaged: {e}") from e
-    check_windows(known['X'], name=f'{path}: X')
-    meta = known.pop('meta', None)
-    try: return known, json.loads(str(meta)) if meta is not None and meta.ndim == 0 else {}
-    except ValueError: return known, dict(meta=str(meta))
+def _in_npz(path):
+    "The same of a file .npz."
+    try: z = open_zip(_check_file(path), str(path))
+    except ValueError as e: raise ValueError(f"{str(path)!r} isn't a readable .npz file: {e}") from e
+    files = {i.filename.removesuffix('.npy'): i for i in z.infolist() if i.filename.endswith('.npy') and _is_name(i.filename)}
+    if 'X' not in files: raise ValueError(f"{str(path)!r} has no array 'X': expected an .npz file with X, and perhaps y and pid")
+    def opener(name, i): return lambda: open_in_zip(z, i, name, i.file_size)
+    return {k: (f'{path}/{i.filename}', i.file_size, opener(f'{path}/{i.filename}', i)) for k, i in files.items()}
+
+# %% ../../nbs/api/data/00_storage.ipynb #62098504
+def _wanted(heads, path):
+    "Names of the arrays that are to be read, of all whose shapes and types are known."
+    shape, dtype = heads['X']
+    if dtype.kind not in 'biuf': raise ValueError(f"{path}: X holds {dtype}, expected windows (N, C, L) of real numbers")
+    check_windows(np.broadcast_to(np.zeros((), dtype), shape), name=f'{path}: X')
+    if 0 in shape: raise ValueError(f"{path}: X has shape {shape}, expected at least one channel")
+    words = [k for k in ('layout', 'meta') if k in heads and heads[k][0] == ()]
+    known = [k for k, (s, _) in heads.items() if k in ('y', 'pid') or s[:1] == shape[:1] and k not in ('X', 'meta')]
+    rest = [f'{k} {s}' for k, (s, _) in heads.items() if k not in ('X', *words, *known) and s]
+    if rest: warn(f"{path}: passed over, since it isn't one value for each of {shape[0]:,} windows: {', '.join(rest)}", 4)
+    return ['X', *words, *known]
+
+# %% ../../nbs/api/data/00_storage.ipynb #c0f9d7fe
+def _check_room(path, heads, folder):
+    "Raise an error if arrays of these shapes and types are more than memory holds, or than a file can honestly have."
+    def size(k, shape, dtype): return int(np.prod(shape, dtype=object))*(dtype.itemsize + 4*(k == 'X')) # X becomes float32
+    need = sum(size(k, *head) for k, head in heads.items() if not (folder and k == 'X'))
+    if need > psutil.virtual_memory().available:
+        raise ValueError(f"{path} takes {need/2**30:,.1f} GiB of memory, more than is free: "
+                         "keep windows in a folder, where they stay on disk")
+    if not folder and need > max(2**27, 200*path.stat().st_size):
+        raise ValueError(f"{path} unpacks to {need:,} bytes, more than 200 times its size: no signals do. "
+                         "If you trust it, read it by np.load")
+
+# %% ../../nbs/api/data/00_storage.ipynb #9e42993c
+def _meta_of(text):
+    "What a text says of all windows."
+    try: meta = json.loads(text)
+    except (ValueError, RecursionError): meta = text
+    return meta if isinstance(meta, dict) else dict(meta=meta)
+
+def _meta_in(path):
+    "What the file meta.json in a folder says of all windows."
+    if not (file := path/'meta.json').exists(): return {}
+    if _check_file(file).stat().st_size > 2**22: raise ValueError(f"{file} has more than 4 MiB: expected a few lines")
+    with reading(file):
+        if isinstance(meta := json.loads(file.read_text(encoding='utf-8')), dict): return meta
+    raise ValueError(f"{file} holds a {type(meta).__name__}: expected a JSON object, what is known of all windows")
+
+# %% ../../nbs/api/data/00_storage.ipynb #6fb8d783
+def _arrays_of(path, folder):
+    "Arrays by name, of which a folder's `X` is only mapped, and meta."
+    files = _in_folder(path) if folder else _in_npz(path)
+    heads = {}
+    for k, (name, size, opened) in files.items():
+        with opened() as f: heads[k] = array_header(f, name, size)
+    heads = {k: heads[k] for k in _wanted(heads, path)}
+    _check_room(path, heads, folder)
+    known = {}
+    for k in heads:
+        name, _, opened = files[k]
+        with reading(name), opened() as f:
+            known[k] = np.load(name, mmap_mode='r') if folder and k == 'X' else np.lib.format.read_array(f, allow_pickle=False)
+    if 'meta' not in known: return known, _meta_in(path) if folder else {}
+    meta = known.pop('meta').item()
+    return known, _meta_of(meta.decode('utf-8', 'replace') if isinstance(meta, bytes) else str(meta))
+
+# %% ../../nbs/api/data/00_storage.ipynb #1100c546
+def _one_each(known, k, n, path):
+    "The array `k`, taken out of `known`, with one value for each of `n` windows; `None` if there is none."
+    if (v := known.pop(k, None)) is None: return None
+    if v.shape == (n, 1): v = v[:, 0]
+    if v.shape[:1] != (n,) or k == 'pid' and v.ndim > 1:
+        raise ValueError(f"{path}: {k} has shape {v.shape}, expected ({n},): one for each window")
+    if v.dtype.kind in 'cV': raise ValueError(f"{path}: {k} holds {v.dtype}, expected words or numbers")
+    return v
+
+# %% ../../nbs/api/data/00_storage.ipynb #107542c9
+def _as_float32(X, path):
+    try:
+        with np.errstate(over='raise'): return np.ascontiguousarray(X, np.float32)
+    except FloatingPointError as e:
+        raise ValueError(f"{path}: X has values beyond those of float32, 3.4e38: rescale them, or mark them missing with NaN") from e
 
 # %% ../../nbs/api/data/00_storage.ipynb #10ea8b8d
 def open_windows(
@@ -305,18 +386,17 @@ def open_windows(
     layout:Optional[str]=None, # How the axes of `X` lie, 'NCL' or 'NLC'; by default as the file says, or else the longer axis is time
 ) -> HARData: # Windows of a folder stay on disk
     "Open windows."
-    path = Path(path)
     if layout not in (None, 'NCL', 'NLC'): raise ValueError(f"layout={layout!r}: expected 'NCL' (windows, channels, steps) or 'NLC'")
+    if path == '': raise ValueError("path='': expected the name of a file .npz or of a folder")
+    path = Path(path)
     if not path.exists(): raise FileNotFoundError(f"there is no file {str(path)!r}")
-    folder = path.is_dir()
-    known, meta = _read_folder(path) if folder else _read_npz(path)
+    known, meta = _arrays_of(path, folder := path.is_dir())
     X, said = known.pop('X'), _word(known)
     if folder and said is None: said = layout or 'NCL'
     if _layout(layout, said, X.shape, path) == 'NLC': X = X.transpose(0, 2, 1)
-    X = WindowArray(X) if folder else np.ascontiguousarray(X, np.float32)
-    y, pid = known.pop('y', None), known.pop('pid', None)
-    try: return HARData(X, y, pid, meta, {k: v for k, v in known.items() if v.shape[:1] == X.shape[:1]})
-    except ValueError as e: raise ValueError(f"{path}: {e}") from e
+    X = WindowArray(X) if folder else _as_float32(X, path)
+    y, pid = (_one_each(known, k, len(X), path) for k in ('y', 'pid'))
+    return HARData(X, y, pid, meta, known)
 
 # %% ../../nbs/api/data/00_storage.ipynb #12ecd80b
 def block_shuffle(

@@ -11,6 +11,7 @@ import numpy as np
 from ..core import *
 from ..data.splits import *
 from ..data.storage import *
+from ..classifiers import *
 from .archives import find_files
 from .sources import *
 import flowfm_tsai.wearables.har # noqa: F401 registers the six sets
@@ -26,6 +27,7 @@ def open_data(
     data:str, # A file .npz, a folder that `flowfm data` wrote, or a folder or a zip with the original files of a data set
 ) -> HARData: # The windows
     "Open windows, or make them of original files."
+    if not str(data).strip(): raise ValueError(f"data={data!r}: expected the name of a file or a folder")
     path = Path(data)
     if _holds_windows(path): return open_windows(path)
     found = [name for name, s in SOURCES.items() if find_files(path, s.pattern, s.zips)]
@@ -52,7 +54,9 @@ def load_labelled(
     data = open_data(file)
     if data.y is None: raise ValueError(f"{file!r} has no classes y, and they are needed here")
     data = data[:]
+    data.y = class_labels(data.y, f'{file}: y')
     train, test = held_out(len(data), data.pid)
+    if len(known := np.unique(data.y[train])) < 2: raise ValueError(f"{file}: the windows to train on have one class, {known[0]}")
     who = '' if data.pid is None else f', of {len(set(data.pid[test].tolist()))} subjects not trained on'
     print(f'{len(train)} windows to train on, {len(test)} to test{who}', flush=True)
     return data, train, test

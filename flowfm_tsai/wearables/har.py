@@ -6,7 +6,7 @@
 __all__ = ['WATCH_CHANNELS', 'WATCH_CLASSES', 'open_set', 'watch_windows', 'watch_data', 'pool']
 
 # %% ../../nbs/api/wearables/03_har.ipynb #3447d208
-import importlib.util
+import importlib.util, io
 from pathlib import Path
 from typing import Optional, Union
 import numpy as np
@@ -21,17 +21,26 @@ _UCI = 'https://archive.ics.uci.edu/dataset/'
 G = 9.80665 # m/s² in g, standard gravity
 
 # %% ../../nbs/api/wearables/03_har.ipynb #447f57de
-def _capture24_classes(root, source, labels):
-    "Class of each annotation, and the classes."
+def _capture24_dictionary(root, source):
+    "The table of annotations, and its path."
     found = find_files(root, r'annotation-label-dictionary\.csv$', source.zips)
     if not found:
         raise FileNotFoundError(f"{source.title}: there is no annotation-label-dictionary.csv in {root}, and it has the classes: "
                                 f"it comes with the data set, {source.page}")
-    with found[0][1].open() as f: d = pd.read_csv(f, dtype=str)
+    path = found[0][1].path
+    with found[0][1].open() as f: content = f.read(2**20 + 1)
+    if len(content) > 2**20: raise ValueError(f"{path} has more than a megabyte: expected the few hundred lines of {source.title}")
+    try: return pd.read_csv(io.BytesIO(content), dtype=str, encoding_errors='replace').rename(columns=str.strip), path
+    except ValueError as e: raise ValueError(f"{path} can't be read: {e}") from e
+
+def _capture24_classes(root, source, labels):
+    "Class of each annotation, or `None`, and the classes."
+    d, path = _capture24_dictionary(root, source)
     column, some = f'label:{labels}', ', '.join(c.removeprefix('label:') for c in d if c.startswith('label:'))
-    if column not in d: raise ValueError(f"labels={labels!r}: expected one of {some}, which {found[0][1].path} has")
-    known = d.dropna(subset=[column]).set_index('annotation')[column].to_dict()
-    return known, ('unlabeled', *sorted(set(known.values())))
+    if 'annotation' not in d: raise ValueError(f"{path}: expected a column annotation in the first line, got {', '.join(d)[:80]}")
+    if column not in d: raise ValueError(f"labels={labels!r}: expected one of {some}, which {path} has")
+    known = {a: c.strip() if isinstance(c, str) else None for a, c in zip(d['annotation'], d[column]) if isinstance(a, str)}
+    return known, ('unlabeled', *sorted(set(filter(None, known.values()))))
 
 # %% ../../nbs/api/wearables/03_har.ipynb #86a840ce
 @register_source('capture24', title='Capture-24 (Chan et al. 2024)', rate=100, stride=10., cut_at_labels=False,
@@ -40,9 +49,9 @@ def _capture24_classes(root, source, labels):
     pattern=r'(?P<pid>P\d{3})\.csv(?:\.gz)?$', zips=r'capture24[^/]*\.zip$',
     subjects=tuple(f'P{i:03}' for i in range(1, 152)))
 def _capture24(member, match, source, known):
-    to = {a: source.classes.index(c) for a, c in known.items()}
+    to = {a: source.classes.index(c or 'unlabeled') for a, c in known.items()} | {None: 0}
     for d in read_table(member, dict(t='time', x='x', y='y', z='z', a='annotation'), text=('a',), times=('t',)):
-        yield block(d['t'], d, np.maximum(codes(d['a'], to), 0)) # 0 is unlabeled
+        yield block(d['t'], d, np.maximum(codes(d['a'], to), 0)) # unlabeled
 
 # %% ../../nbs/api/wearables/03_har.ipynb #7c01c59a
 @register_source('adl', title='ADL, the HMP data set (Bruno et al. 2013)', page=_UCI+'283', rate=32,
@@ -51,15 +60,17 @@ def _capture24(member, match, source, known):
     zips=r'(HMP_Dataset|ADL[^/]*|dataset[^/]*adl[^/]*)\.zip$',
     classes=('climb_stairs', 'drink_glass', 'getup_bed', 'pour_water', 'walk'), subjects=('f1', 'f2', 'f3', 'm1', 'm2', 'm3', 'm4'))
 def _adl(member, match, source, known):
-    for d in read_table(member, dict(x=0, y=1, z=2), 3, ' ', whole=False): # one block
-        yield block(np.arange(len(d['x']))/source.rate, d, source.code_of(match), 3/63, -1.5)
+    n = 0
+    for d in read_table(member, dict(x=0, y=1, z=2), 3, ' ', whole=False):
+        yield block((n + np.arange(len(d['x'])))/source.rate, d, source.code_of(match), 3/63, -1.5)
+        n += len(d['x'])
 
 # %% ../../nbs/api/wearables/03_har.ipynb #437270c7
 @register_source('opportunity', title='Opportunity (Roggen et al. 2010)', page=_UCI+'226', rate=30, cut_at_labels=False,
     files='S1-ADL1.dat to S4-Drill.dat', pattern=r'(?P<pid>S\d)-(ADL\d|Drill)\.dat$', zips=r'opportunity[^/]*\.zip$',
     classes=('lie', 'sit', 'stand', 'walk'), subjects=('S1', 'S2', 'S3', 'S4'))
 def _opportunity(member, match, source, known):
-    to = {n: source.classes.index(c) for n, c in {1: 'stand', 2: 'walk', 4: 'sit', 5: 'lie'}.items()}
+    to = {n: source.classes.index(c) for n, c in {1: 'stand', 2: 'walk', 4: 'sit', 5: 'lie'}.items()} | {0: -1}
     for d in read_table(member, dict(t=0, x=22, y=23, z=24, a=243), 250, ' '):
         yield block(d['t']*1e-3, d, codes(d['a'], to), 1e-3)
 
@@ -71,7 +82,7 @@ _PAMAP2 = {1: 'lying', 2: 'sitting', 3: 'standing', 4: 'walking', 12: 'ascending
     files='Protocol/subject101.dat to subject108.dat', pattern=r'(?<!Optional/)subject(?P<pid>\d+)\.dat$', zips=r'pamap2[^/]*\.zip$',
     classes=tuple(_PAMAP2.values()), subjects=tuple(str(i) for i in range(101, 109)))
 def _pamap2(member, match, source, known):
-    to = {n: i for i, n in enumerate(_PAMAP2)}
+    to = {n: i for i, n in enumerate(_PAMAP2)} | dict.fromkeys((0, 5, 6, 7, 9, 10, 11, 18, 19, 20, 24), -1) # the other activities
     for d in read_table(member, dict(t=0, a=1, x=4, y=5, z=6), 54, ' '): yield block(d['t'], d, codes(d['a'], to), 1/G)
 
 # %% ../../nbs/api/wearables/03_har.ipynb #b65a5336
@@ -150,16 +161,27 @@ def watch_data() -> HARData: # X (N, 3, 300) in g at 30 Hz
     return HARData(X, y, subject.astype(str), dict(name='watch', source='seglearn', rate_hz=50, units='g'))
 
 # %% ../../nbs/api/wearables/03_har.ipynb #5b786ad0
-def _movement(X):
-    "Standard deviation of each window, of all channels together, block by block."
-    return np.concatenate([np.sqrt(np.nanvar(X[i:i+4096], axis=-1).sum(1)) for i in range(0, len(X), 4096)]).astype(np.float64)
+def _movement(X, block=256):
+    "Standard deviation of each window, of all channels together, block by block; a missing channel counts as the mean of the others."
+    out = np.zeros(len(X))
+    for i in range(0, len(X), block):
+        x = np.asarray(X[i:i+block], np.float64)
+        if np.isinf(x).any(): raise ValueError(f"window {i + np.isinf(x).any((1, 2)).argmax()} of the pool has infinite values: "
+                                               "replace them, or mark them missing with NaN")
+        known = ~np.isnan(x)
+        n = known.sum(-1) # (n, C)
+        mean = np.nansum(x, -1)/n.clip(1)
+        var = np.where(known, x - mean[..., None], 0).__pow__(2).sum(-1)/n.clip(1)
+        out[i:i+block] = np.sqrt(var.sum(-1)/(n > 0).sum(-1).clip(1)*x.shape[1])
+    return out
 
+# %% ../../nbs/api/wearables/03_har.ipynb #8d5c00e2
 def _chances(X, of, n, weights):
     "How often each of the windows `X` of `n` sets is drawn, where `of` says which set it is of."
-    if weights == 'movement': w = _movement(X)
+    if isinstance(weights, str) and weights == 'movement': w = _movement(X)
     elif isinstance(weights, str): raise ValueError(f"weights={weights!r}: expected 'movement', or a share for each set")
     else:
-        if len(weights) != n or min(weights) < 0 or not sum(weights) > 0:
+        if len(weights) != n or not np.isfinite(weights).all() or min(weights) < 0 or not sum(weights) > 0:
             raise ValueError(f"weights={weights}: expected {n} shares, none below 0 and not all 0")
         w = (np.asarray(weights, np.float64)/np.bincount(of))[of]
     if not w.sum() > 0: raise ValueError("nothing moves in these sets, so windows can't be drawn by movement")

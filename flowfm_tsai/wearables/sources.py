@@ -6,15 +6,18 @@
 __all__ = ['SOURCES', 'Source', 'block', 'codes', 'register_source', 'load']
 
 # %% ../../nbs/api/wearables/02_sources.ipynb #9f84c1b8
-import hashlib, importlib, importlib.metadata, inspect, json, os, re, shutil, sys
+import contextlib, hashlib, importlib, importlib.metadata, inspect, json, os, re, shutil, sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Callable, Optional, Union
 import numpy as np
+import pandas as pd
+import psutil
 from fastcore.basics import patch
 from fastprogress.fastprogress import progress_bar
+from filelock import FileLock, Timeout
 from .. import __version__
 from ..core import *
 from ..saving import *
@@ -79,29 +82,48 @@ def block(
     shift:float=0., # g that are added
 ) -> tuple: # Times (n,), acceleration (3, n) float32 in g, numbers (n,) int16
     "A block of a recording, as readers give it."
+    if (code := np.asarray(code)).dtype.kind not in 'iu' and not (code == np.round(code)).all():
+        raise ValueError(f"code has {code[code != np.round(code)][0] if code.ndim else code}: expected whole numbers, -1 for none")
+    if code.size and not -2**15 <= code.min() <= code.max() < 2**15:
+        raise ValueError(f"code goes from {code.min()} to {code.max()}: expected -1 for none, or the number of a class")
     x = np.empty((3, len(t)), np.float32)
     for i, k in enumerate('xyz'): x[i] = d[k]*scale + shift
-    return t, x, np.broadcast_to(np.asarray(code, np.int16), len(t))
+    return t, x, np.broadcast_to(code.astype(np.int16), len(t))
 
 # %% ../../nbs/api/wearables/02_sources.ipynb #7cbed115
+def _plain(label):
+    "A label without case, quotes, and blanks around it; `None` if nothing is left."
+    return ' '.join(label.strip(' \t"\'').split()).casefold() or None if isinstance(label, str) else label
+
+def _lookup(to):
+    "What finds the number of a label in `to`; `None` for one that isn't known."
+    loose = defaultdict(set)
+    for k, n in to.items(): loose[_plain(k)].add(n)
+    once = {k: min(n) for k, n in loose.items() if len(n) == 1} # 'a' and 'A' may be two classes
+    return lambda label: to[label] if label in to else once.get(_plain(label))
+
+# %% ../../nbs/api/wearables/02_sources.ipynb #e9e340c8
 def codes(
-    column, # (n,) from `read_table`: words as a pandas `Categorical`, or numbers from 0 to 255
-    to:dict, # Number of a class, by what the file says
+    column, # (n,) from `read_table`: words as a pandas `Categorical`, or numbers
+    to:dict, # Number of a class, by what the file says; -1 for what is known and no class; `None` says what a missing label is
 ) -> np.ndarray: # (n,) int16, -1 for what `to` doesn't have
     "Numbers of activities of a column of words or of numbers."
-    if hasattr(column, 'categories'):
-        return np.array([*(to.get(c, -1) for c in column.categories), -1], np.int16)[column.codes]
-    table = np.full(256, -1, np.int16)
-    table[list(to)] = list(to.values())
-    return table[np.nan_to_num(column).astype(int).clip(0, 255)]
+    place, labels = pd.factorize(column)
+    find = _lookup(to)
+    number = [find(v) for v in [*labels, None]]
+    rows = np.bincount(place[place >= 0], minlength=len(labels))
+    odd = [i for i, v in enumerate(labels) if number[i] is None and _plain(v) is not None]
+    count_odd("labels that aren't known", rows[odd].sum(), labels[odd[0]] if odd else '')
+    if None not in to: count_odd('rows without a label', len(place) - rows.sum() + rows[[_plain(v) is None for v in labels]].sum(), '')
+    return np.array([-1 if k is None else k for k in number], np.int16)[place]
 
 # %% ../../nbs/api/wearables/02_sources.ipynb #8f08dc2b
-def _blocks(source, member, match, known):
-    "What the reader gives, if it is as it should be."
-    for t, x, code in source.read(member, match, source, known):
-        if np.shape(x) != (3, len(t)) or np.shape(code) != (len(t),):
+def _blocks(source, member, match, known, odd):
+    "What the reader gives, if it is as it should be; `odd` gets what it can't read."
+    for t, x, code in counting(iter(source.read(member, match, source, known)), odd):
+        if np.shape(x) != (3, len(t)) or np.shape(code) != (len(t),) or np.asarray(code).dtype.kind not in 'iu':
             raise ValueError(f"the reader of {source.title} gave times {np.shape(t)}, values {np.shape(x)} and labels {np.shape(code)} "
-                             f"of {member.path}: expected (n,), (3, n) and (n,), see flowfm_tsai.wearables.sources.block")
+                             f"of {member.path}: expected (n,), (3, n) and (n,) whole numbers, see flowfm_tsai.wearables.sources.block")
         if len(code) and (most := code.max()) >= len(source.classes):
             raise ValueError(f"the reader of {source.title} gave the activity {most} in {member.path}: expected -1 for none, "
                              f"or 0 to {len(source.classes)-1} for {', '.join(source.classes)}")
@@ -159,14 +181,15 @@ def _at_rest(parts):
 # %% ../../nbs/api/wearables/02_sources.ipynb #69ee1283
 def _recording(i, match, member, source, known, notes):
     "Windows of a recording that are in g, with what is known of them. `notes` gets what there is to say of the recording."
-    notes |= dict(pid=match['pid'], left_out=Counter(), foreign=0, norm=0., rest=[])
+    notes |= dict(pid=match['pid'], left_out=Counter(), foreign=0, norm=0., rest=[], odd={}, windows=0)
     y, some, n = np.array(source.classes), [], 0
-    for X, start, code in cut_windows(_blocks(source, member, match, known), source.rate, stride=source.stride,
+    for X, start, code in cut_windows(_blocks(source, member, match, known, notes['odd']), source.rate, stride=source.stride,
                                       cut_at_labels=source.cut_at_labels, left_out=notes['left_out']):
         part, norm = _norms(X)
         good = (.5 < norm) & (norm < 4)
         if not good.all(): notes['foreign'], notes['norm'] = notes['foreign'] + int((~good).sum()), float(norm[~good][0])
         if not good.any(): continue
+        notes['windows'] += int(good.sum())
         if n < 1000: some, n = [*some, part[good]], n + int(good.sum())
         yield np.clip(X[good], -3, 3), dict(y=y[code[good]], pid=match['pid'], recording=np.int32(i), start=start[good])
     notes['rest'] = _at_rest(some)
@@ -189,10 +212,16 @@ def _find(name, source, root):
 # %% ../../nbs/api/wearables/02_sources.ipynb #a42bcbca
 class _InMemory:
     "Like `WindowWriter`, for windows that stay in memory."
-    def __init__(self): self.X, self.known, self.meta, self.n = [], defaultdict(list), {}, 0
+    def __init__(self):
+        self.X, self.known, self.meta, self.n = [], defaultdict(list), {}, 0
+        self.room = psutil.virtual_memory().available/2
     def __enter__(self): return self
     def __exit__(self, *_): pass
     def add(self, X, **known):
+        if (room := self.room - X.nbytes) < 0:
+            raise ValueError(f"{self.n:,} windows fill half of the memory that was free, and there are more: "
+                             "pass out=, a file or a folder to write them to, of which they can be read")
+        self.room = room
         self.X.append(X)
         for k, v in known.items(): self.known[k].append(np.broadcast_to(v, (len(X),)))
         self.n += len(X)
@@ -216,7 +245,7 @@ def _source_code(f):
 def _settings(source, known):
     "All that the windows of a source's files depend on, but for the files."
     fields = [getattr(source, k) for k in ('title', 'rate', 'classes', 'stride', 'cut_at_labels')]
-    return [__version__, *fields, sorted(known.items()), _source_code(source.read)]
+    return ['2', __version__, *fields, sorted(known.items()), _source_code(source.read)]
 
 def _part_key(settings, member): return hashlib.sha256(repr([settings, member.path, member.stamp()]).encode()).hexdigest()[:16]
 
@@ -229,36 +258,67 @@ def _write_part(part, windows):
         for X, columns in chain([first], windows): w.add(X, **columns)
 
 # %% ../../nbs/api/wearables/02_sources.ipynb #c5cd4d54
+def _kept(part, memo):
+    "Note and windows of a recording that an earlier run finished; `None` if it didn't, or they are damaged."
+    try:
+        notes = json.loads(memo.read_text(encoding='utf-8'))
+        data = open_windows(part) if notes['windows'] else None
+        return (notes, data) if data is None or len(data) == notes['windows'] else None
+    except (OSError, ValueError, KeyError, TypeError): return None
+
+# %% ../../nbs/api/wearables/02_sources.ipynb #3d7ee661
 def _from_parts(parts, files, source, known, said):
     "The same, each recording written to disk first, if an earlier run hasn't done so, and read from there."
     settings = _settings(source, known)
     for i, (match, member) in enumerate(files):
         part = parts/_part_key(settings, member)
         memo = part.with_name(f'{part.name}.json') # is written last
-        if not memo.exists():
-            notes = {}
-            _write_part(part, _recording(i, match, member, source, known, notes))
-            writable_folder(parts)
+        if (kept := _kept(part, memo)) is None:
+            memo.unlink(missing_ok=True)
+            _write_part(part, _recording(i, match, member, source, known, notes := {}))
             write_json(memo, notes)
-        said.append(json.loads(memo.read_text(encoding='utf-8')))
-        if not part.exists(): continue
-        data = open_windows(part)
-        for j in range(0, len(data), 4096):
+            kept = notes, open_windows(part) if notes['windows'] else None
+        notes, data = kept
+        said.append(notes)
+        for j in range(0, notes['windows'], 4096):
             yield data.X[j:j+4096], {k: v[j:j+4096] for k, v in data.arrays().items()} | dict(recording=np.int32(i))
 
+# %% ../../nbs/api/wearables/02_sources.ipynb #02c17ff1
+@contextlib.contextmanager
+def _alone(parts, out):
+    "Hold the folder of parts for this process, or raise an error."
+    lock = FileLock(writable_folder(parts)/'lock', timeout=0)
+    try: lock.acquire()
+    except Timeout as e:
+        raise FileExistsError(f"{str(out)!r} is being written by another process: wait until it has finished, or choose another") from e
+    try: yield
+    finally: lock.release()
+
 # %% ../../nbs/api/wearables/02_sources.ipynb #e1903c6f
+def _odd_ones(files, said):
+    "What couldn't be read, a line for each kind of thing: how often, in which files, and an example."
+    where = defaultdict(list)
+    for (_, m), n in zip(files, said):
+        for what, (k, example) in n['odd'].items(): where[what].append((k, m.path, example))
+    def line(what, of):
+        some = ', '.join(path for _, path, _ in of[:3]) + (f' and {len(of)-3} more' if len(of) > 3 else '')
+        return f"{sum(k for k, *_ in of):,} {what}, in {some}" + (f', such as {of[0][2]!r}' if of[0][2] else '')
+    return [line(*w) for w in where.items()]
+
+# %% ../../nbs/api/wearables/02_sources.ipynb #9fa976cd
 def _tell(name, files, said, level=4):
-    "Warn of what was left out; return it, and whole recordings of another unit."
+    "Warn of what was left out; return it, whole recordings of another unit, and what couldn't be read."
     left_out, rest = sum((Counter(n['left_out']) for n in said), Counter()), defaultdict(list)
     for n in said: rest[n['pid']] += n['rest']
     foreign = [f"{n['foreign']:,} windows of {member.path}, norm {n['norm']:.2f}" for (_, member), n in zip(files, said) if n['foreign']]
-    odd = [f'{s} ({np.median(v):.2f})' for s, v in rest.items() if len(v) > 2 and not .85 < np.median(v) < 1.15]
+    heavy = [f'{s} ({np.median(v):.2f})' for s, v in rest.items() if len(v) > 2 and not .85 < np.median(v) < 1.15]
+    if odd := _odd_ones(files, said): warn(f"{name}: there are rows that can't be read, or have no class: {'; '.join(odd)}", level)
     if left_out: warn(f"{name}: left out: {', '.join(f'{n:,} {what}' for what, n in left_out.items())}", level)
     if foreign:
         warn(f"{name}: the unit is wrong, so this is left out (expected a norm of about 1 g; about 9.8 means that m/s² was taken for g): "
              f"{'; '.join(foreign[:5])}{'; ...' if len(foreign) > 5 else ''}", level)
-    if odd: warn(f"{name}: at rest the norm isn't 1 g for {', '.join(odd)}: badly calibrated, or another unit. They are kept", level)
-    return left_out, foreign
+    if heavy: warn(f"{name}: at rest the norm isn't 1 g for {', '.join(heavy)}: badly calibrated, or another unit. They are kept", level)
+    return left_out, foreign, odd
 
 # %% ../../nbs/api/wearables/02_sources.ipynb #b8c58ff4
 def _meta(name, source, known, labels, left_out):
@@ -268,9 +328,9 @@ def _meta(name, source, known, labels, left_out):
                 resampling='linear-phase FIR low-pass at the Nyquist frequency of the slower rate, polyphase, read off at the time stamps')
 
 # %% ../../nbs/api/wearables/02_sources.ipynb #380dc58f
-def _no_windows(name, files, root, left_out, foreign):
+def _no_windows(name, files, root, left_out, foreign, odd):
     "The error if nothing is left."
-    why = '; '.join(foreign[:3]) or ', '.join(f'{n:,} {k}' for k, n in left_out.items()) or 'all of them are empty'
+    why = '; '.join([*odd[:3], *foreign[:3]]) or ', '.join(f'{n:,} {k}' for k, n in left_out.items()) or 'all of them are empty'
     return ValueError(f"{name}: no window of 10 s in {len(files)} files in {str(root)!r}: {why}")
 
 # %% ../../nbs/api/wearables/02_sources.ipynb #59928386
@@ -285,21 +345,28 @@ def _made(name, root, labels):
         return data
 
 # %% ../../nbs/api/wearables/02_sources.ipynb #092e6f3a
+def _gathered(sink, windows, name, files, source, known, labels, root, said):
+    "Put all windows into `sink`, which is opened, and say what was wrong with the files."
+    with sink as w:
+        for X, columns in windows: w.add(X, **columns)
+        left_out, foreign, odd = _tell(name, files, said, 6)
+        if not w.n: raise _no_windows(name, files, root, left_out, foreign, odd)
+        w.meta = _meta(name, source, known, labels, left_out)
+    return w
+
+# %% ../../nbs/api/wearables/02_sources.ipynb #25de1abd
 def _make(name, files, source, known, labels, root, out, progress):
     "Windows of files: in memory, or written to `out` and opened."
     bar, said = progress_bar(files, leave=False) if progress else files, []
-    sink = _InMemory() if out is None else WindowWriter(out)
-    parts = None if out is None else sink.out.parent/f'.{sink.out.name}.parts'
-    windows = _one_by_one(bar, source, known, said) if out is None else _from_parts(parts, bar, source, known, said)
-    with sink as w:
-        for X, columns in windows: w.add(X, **columns)
-        left_out, foreign = _tell(name, files, said)
-        if not w.n:
-            if parts: shutil.rmtree(parts, ignore_errors=True)
-            raise _no_windows(name, files, root, left_out, foreign)
-        w.meta = _meta(name, source, known, labels, left_out)
-    if out is None: return w.data()
-    shutil.rmtree(parts)
+    def gathered(sink, windows): return _gathered(sink, windows, name, files, source, known, labels, root, said)
+    if out is None: return gathered(_InMemory(), _one_by_one(bar, source, known, said)).data()
+    out = (writer := WindowWriter(out)).out
+    parts = out.parent/f'.{out.name}.parts'
+    with _alone(parts, out):
+        WindowWriter(out) # that nobody has written it meanwhile
+        try: gathered(writer, _from_parts(parts, bar, source, known, said))
+        finally:
+            if out.exists() or not writer.n: shutil.rmtree(parts, ignore_errors=True) # else the next run goes on with it
     return open_windows(out)
 
 # %% ../../nbs/api/wearables/02_sources.ipynb #ff954855
@@ -311,6 +378,7 @@ def load(
     progress:Optional[bool]=None, # Show a progress bar; by default for more than 20 files
 ) -> HARData: # X (N, 3, 300) float32 in g at 30 Hz, y, pid, meta; in `columns`, `recording` and `start` of each window
     "Windows of a data set, from its original files or from those that were made of them."
+    if root == '': raise ValueError("root='': expected the name of a folder or a file")
     name, root = _find_source(name), Path(root)
     if (made := _made(name, root, labels)) is not None: return made if out is None else open_windows(made.save(out))
     if name not in SOURCES:

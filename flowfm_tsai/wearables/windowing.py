@@ -86,7 +86,7 @@ class _Splitter:
 @patch
 def _clean(self:_Splitter, t, x, code):
     "Good samples: times, values, labels, time since the one before, and whether bad ones are between; `None` if there are none."
-    bad = ~(np.isfinite(x).all(0) & np.isfinite(t))
+    bad = ~(np.isfinite(x).all(0) & (abs(t) < 1e15)) # a time of thirty million years is a damaged number
     if some := bool(bad.any()): self._count('samples with missing values', bad & self._wanted(code))
     keep = np.flatnonzero(~bad)
     dt = np.diff(t[keep], prepend=self.before[0] if self.before else np.nan)
