@@ -7,9 +7,8 @@ from .models import HEADS, MODELS, DiffFM, FlowFM, JointModel, register
 from .pretext.base import PretextCallback
 from .pretext.flow import CFMCallback, DDPMCallback, DGSCallback, PathCallback
 from .pretext.distillation import DistillCallback
-from .callbacks import EMACallback
+from .callbacks import EMACallback, ResumeCallback
 from .pretrained import from_pretrained, shipped
-from .resuming import ResumeCallback
 from .data.storage import HARData, WindowArray, open_windows
 from .data.splits import check_splits, few_labels, leave_one_subject_out, random_split, subject_folds
 from .data.augment import TimeShift, WindowTransform

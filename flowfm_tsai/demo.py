@@ -23,7 +23,6 @@ from .paths import *
 from .saving import *
 from .plots import *
 from .pretrained import *
-from .resuming import *
 from .transfer import *
 from .bench.baselines import forest, minirocket
 

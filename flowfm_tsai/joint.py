@@ -37,7 +37,6 @@ from .pretext.base import *
 from .pretext.flow import *
 from .callbacks import *
 from .pretrained import *
-from .resuming import *
 from .processes import *
 from .classifiers import *
 from .data.storage import WindowArray, block_shuffle

@@ -14,6 +14,7 @@ import torch
 from tsai.data.core import get_ts_dls, TSClassification
 from .core import *
 from .saving import *
+from .state import *
 from .wearables.tfms import *
 from .callbacks import *
 from .wearables.sources import *
@@ -22,7 +23,6 @@ from .wearables.files import *
 from .joint import JointLearner, load_weights
 from .learner import *
 from .pretrained import *
-from .resuming import *
 from .data.storage import *
 from .classifiers import *
 from .text import *

@@ -1,20 +1,19 @@
 """A disk that is full, at each writer: the error names it, what was there before is as it was, and nothing is left over.
 
 The disk is a small one in memory where this process may mount it; elsewhere a limit on the size of a file stands for it."""
-import contextlib, os, resource, shutil, signal, subprocess
+import contextlib, resource, shutil, signal, subprocess
 from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from fastai.callback.core import Callback
 from tsai.data.core import get_ts_dls
 from flowfm_tsai.bench.runner import Workplace
 from flowfm_tsai.data.storage import HARData, open_windows, save_npz
 from flowfm_tsai.learner import flowfm_learner
 from flowfm_tsai.models import FlowFM
 from flowfm_tsai.pretrained import from_pretrained
-from flowfm_tsai.resuming import ResumeCallback
+from flowfm_tsai.callbacks import ResumeCallback
 from flowfm_tsai.saving import read_json, write_json, write_tensors, write_whole
 from .forked import attempt
 

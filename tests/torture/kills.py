@@ -1,5 +1,5 @@
 """Processes that are killed while they save, train, write windows or measure: what is there afterwards is old or new and whole, and what is run again gives what it would have given."""
-import os, random, shutil, time
+import os, random, shutil
 from functools import cache
 from pathlib import Path
 import numpy as np
@@ -12,7 +12,7 @@ from flowfm_tsai.data.storage import HARData, open_windows
 from flowfm_tsai.learner import flowfm_learner
 from flowfm_tsai.models import FlowFM
 from flowfm_tsai.pretrained import from_pretrained
-from flowfm_tsai.resuming import ResumeCallback
+from flowfm_tsai.callbacks import ResumeCallback
 from .forked import attempt, killed_after
 
 TINY = dict(dim=8, depth=1, n_heads=1, patch_size=5)
