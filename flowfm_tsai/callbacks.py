@@ -162,6 +162,7 @@ def _open(self:ResumeCallback):
 def _check(self:ResumeCallback, state, settings):
     "Raise an error if the state is another training's."
     if said := differences(state['fits'][self.number], settings):
+        if self.first: give_back(self.file)
         raise ValueError(f"{self.file} was left by another training: {', '.join(said)}. Give the same data and settings to go on with it, "
                          "choose another file or folder, or delete it to start over")
 

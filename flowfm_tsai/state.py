@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import nn, Tensor
 from fastcore.foundation import L
+from fastai.callback.core import Callback
+from fastai.learner import Metric
 from .processes import *
 
 # %% ../nbs/api/09b_state.ipynb #5c47e0df
@@ -59,14 +61,16 @@ def _kept_list(v):
     return [w for w, _ in each], all(ok for _, ok in each)
 
 # %% ../nbs/api/09b_state.ipynb #2dea679c
-def _ours(o): return type(o).__module__.split('.')[0] in ('fastai', 'tsai', 'flowfm_tsai')
+_BASES = {*Callback.__mro__, *Metric.__mro__}
+def _known(cls): return cls.__module__.split('.')[0] in ('fastai', 'tsai', 'flowfm_tsai') and cls not in _BASES
 def _made_with(o): return [k for k in inspect.signature(type(o).__init__).parameters if k != 'self' and k in vars(o)]
 
 def memory(
     o, # A callback or a metric
 ) -> dict: # Numbers, texts and tensors by attribute
     "The plain attributes of an object that change while it works."
-    names = vars(o).keys() - {'learn', *_made_with(o)} if _ours(o) else vars(o).keys() & {*getattr(o, 'remembers', ())}
+    known = any(_known(cls) for cls in type(o).__mro__)
+    names = vars(o).keys() - {'learn', *_made_with(o)} if known else vars(o).keys() & {*getattr(o, 'remembers', ())}
     each = {k: _kept(vars(o)[k]) for k in names}
     return {k: v for k, (v, ok) in each.items() if ok}
 
@@ -139,7 +143,7 @@ def fit_settings(
 ) -> dict: # What JSON can hold
     "What decides how a fit goes."
     net = getattr(learn.model, 'module', learn.model)
-    known = [cb for cb in learn.cbs if _ours(cb) and type(cb).__name__ not in _ASIDE]
+    known = [cb for cb in learn.cbs if _known(type(cb)) and type(cb).__name__ not in _ASIDE]
     train = learn.dls.train
     said = dict(epochs=learn.n_epoch, schedule=_schedule(learn), batch_size=train.bs, batches=len(train), data=data_digest(learn.dls),
                 seed=getattr(learn, 'seed', None), model=type(net).__name__, config=getattr(net, 'config', None),
