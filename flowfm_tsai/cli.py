@@ -104,6 +104,8 @@ class _Quiet:
 # %% ../nbs/api/32_cli.ipynb #a1dd8f1f
 def _plain_output():
     "Say what is to be said in lines."
+    if 'RANK' in os.environ: os.environ.setdefault('TORCH_CPP_LOG_LEVEL', 'ERROR') # a remark of torch's for each of several processes
+    if os.environ.get('RANK', '0') != '0': sys.stdout = open(os.devnull, 'w') # the first speaks for all
     warnings.simplefilter('ignore', FutureWarning), warnings.simplefilter('ignore', DeprecationWarning)
     shown = warnings.showwarning
     def line(message, category, *args):

@@ -14,6 +14,7 @@ import torch
 from tsai.data.core import get_ts_dls, TSClassification
 from .core import *
 from .saving import *
+from .processes import *
 from .state import *
 from .wearables.tfms import *
 from .callbacks import *
@@ -23,6 +24,7 @@ from .wearables.files import *
 from .joint import JointLearner, load_weights
 from .learner import *
 from .pretrained import *
+from .distributed import *
 from .data.storage import *
 from .classifiers import *
 from .text import *
@@ -62,18 +64,24 @@ def _is_finished(out, settings):
 def _fit_and_save(learn, out, fit, settings, fresh, dtype=torch.float32):
     "Fit, going on from what an interrupted run left, and save the weights; unless an earlier run has."
     settings, state = {**settings, 'data': data_digest(learn.dls)}, out/'training.pt'
-    claim(state)
+    resume = ResumeCallback(state, keep=True, settings=settings)
     try:
-        if fresh: state.unlink(missing_ok=True)
-        elif not state.exists() and _is_finished(out, settings): return _load(learn, out)
-        resume = ResumeCallback(state, keep=True, settings=settings)
-        fit(resume)
+        with processes(learn):
+            finished = from_first(learn, lambda: _begin(out, state, settings, fresh))
+            if not finished: fit(resume)
+        if finished: return _load(learn, out)
         learn.model.card = {**learn.model.card, 'training': settings}
-        learn.save_pretrained(out, dtype)
+        if resume.first: learn.save_pretrained(out, dtype)
         resume.remove()
     finally: give_back(state)
     print(f'weights are in {out}')
     return learn
+
+def _begin(out, state, settings, fresh):
+    "Claim a place, and say whether a training is finished."
+    claim(state)
+    if fresh: state.unlink(missing_ok=True)
+    return not fresh and not state.exists() and _is_finished(out, settings)
 
 def _load(learn, out):
     "The learner with the weights of an earlier run."

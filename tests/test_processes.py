@@ -315,3 +315,15 @@ def test_like_one_process(folder):
     print('validation loss, linear probe; two processes and one:', losses, probes)
     assert abs(losses[0]/losses[1] - 1) < .25, losses # over twelve seeds, after 40 epochs: .529 (.024) and .523 (.038)
     assert max(losses) < 1.5 and abs(probes[0] - probes[1]) <= .1, (losses, probes) # at the start the loss is 2
+
+@pytest.mark.parametrize('launcher', [('torch.distributed.run', '--standalone', '--nproc_per_node', '2', '--no-python'),
+                                      ('accelerate.commands.launch', '--multi_gpu', '--num_processes', '2', '--no_python')], ids=['torchrun', 'accelerate'])
+def test_flowfm_pretrain_under_a_launcher(tmp_path, launcher):
+    "One training, one log, one checkpoint; the same command again trains nothing."
+    np.savez(tmp_path/'w.npz', X=np.random.default_rng(0).normal(size=(128, 2, 60)).astype(np.float32))
+    command = [sys.executable, '-m', *launcher, os.path.join(os.path.dirname(sys.executable), "flowfm"), 'pretrain', '--data', 'w.npz', '--patch-size', '12', '--epochs', '2', '--bs', '16']
+    env = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': '', 'ACCELERATE_USE_CPU': 'true'}
+    said = [subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=200) for _ in range(2)]
+    assert said[0].returncode == 0 and said[0].stdout.count('epoch 2 of 2') == 1 and said[0].stdout.count('weights are in') == 1, said[0]
+    assert sorted(f.name for f in (tmp_path/'pretrained').iterdir()) == ['config.json', 'model.safetensors']
+    assert said[1].returncode == 0 and 'this training is finished' in said[1].stdout and 'epoch' not in said[1].stdout, said[1]
