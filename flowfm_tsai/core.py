@@ -4,15 +4,17 @@
 
 # %% auto #0
 __all__ = ['plain', 'expand_t', 'make_generator', 'randn_each', 'masked_mse', 'check_windows', 'channel_moments', 'channel_stats',
-           'FlowFMWarning', 'warn', 'evaluating', 'fitting', 'check_options', 'Part', 'Registry', 'as_json']
+           'FlowFMWarning', 'warn', 'evaluating', 'fitting', 'with_bar', 'check_options', 'Part', 'Registry', 'as_json']
 
 # %% ../nbs/api/00_core.ipynb #cd7b91b2
-import contextlib, importlib, inspect, warnings
+import contextlib, importlib, inspect, sys, warnings
 from typing import Callable, Iterable, Optional, Union
 import numpy as np
 import torch
 from torch import Tensor
 from fastcore.basics import patch
+from fastcore.imports import IN_NOTEBOOK
+from fastprogress.fastprogress import progress_bar
 
 # %% ../nbs/api/00_core.ipynb #26b409ef
 def plain(
@@ -172,6 +174,15 @@ def fitting(
 ) -> bool: # `False` around `validate` and `get_preds`
     "Whether a fit has begun or ended."
     return learn.opt is not None and not learn.lock.locked()
+
+# %% ../nbs/api/00_core.ipynb #e397f62f
+def with_bar(
+    items, # What is gone through
+    show:bool=True, # Whether it takes long enough to show
+): # The items, in a progress bar where somebody sees it
+    "Show how far a loop is, in a terminal or a notebook."
+    seen = show and (IN_NOTEBOOK or sys.stdout.isatty())
+    return progress_bar(items, leave=False) if seen else items
 
 # %% ../nbs/api/00_core.ipynb #d77fbceb
 _ABOVE_0, _BELOW_1 = 1e-30, 1-1e-9

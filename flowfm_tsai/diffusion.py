@@ -11,7 +11,6 @@ from typing import Callable, Optional
 import torch
 from torch import Tensor
 from fastcore.basics import patch
-from fastprogress.fastprogress import progress_bar
 from .core import *
 from .paths import *
 from .sampling import SAMPLERS, Sampler, check_count
@@ -97,7 +96,7 @@ def _undo(field, x, schedule, steps, eta, clip, generator, progress):
     ks, a = leading_steps(schedule.n, steps), [*schedule.alphas_bar.tolist(), 1.]
     pairs = list(zip(ks, [*ks[1:], -1]))
     where = dict(dtype=x.dtype, device=generator.device if generator else x.device, generator=generator)
-    for k, prev in (progress_bar(pairs, leave=False) if progress and len(pairs) > 100 else pairs):
+    for k, prev in with_bar(pairs, progress and len(pairs) > 100):
         z = torch.randn(x.shape, **where).to(x.device) if eta and prev >= 0 else None
         x = diffusion_step(x, field(x, x.new_full((len(x),), k/schedule.n)), a[k], a[prev], eta, clip, z)
     return x, len(ks)

@@ -23,7 +23,6 @@ from fastai.losses import CrossEntropyLossFlat, MSELossFlat
 from fastai.metrics import accuracy
 from fastai.optimizer import OptimWrapper
 from fastai.torch_core import num_distrib, set_seed
-from fastprogress.fastprogress import progress_bar
 from tsai.data.core import NoTfmLists, NumpyDataLoader
 from tsai.models.utils import build_ts_model, ts_splitter
 import tsai.inference # noqa: F401 get_X_preds
@@ -123,7 +122,7 @@ def get_embeddings(self:JointLearner,
     if isinstance(X, np.memmap): X = WindowArray(X) # which hands back the pages that were read
     starts, intake = range(0, len(X), bs), Intake(self.dls)
     if progress is None: progress = len(starts) > 20
-    return self._embed(len(X), (intake(finite_windows(X, i, bs)) for i in (progress_bar(starts, leave=False) if progress else starts)))
+    return self._embed(len(X), (intake(finite_windows(X, i, bs)) for i in with_bar(starts, progress)))
 
 @patch
 def _each(self:JointLearner, f, what, n, blocks):

@@ -16,7 +16,6 @@ import torch
 from torch import nn, Tensor
 from fastcore.basics import patch
 from fastcore.meta import delegates
-from fastprogress.fastprogress import progress_bar
 from tsai.models.layers import lin_nd_head
 from .core import *
 from .layers import *
@@ -384,7 +383,7 @@ def _sample(self:JointModel, sampler, vectors, like, scales, total, n, seq_len, 
     if progress is None: progress = len(starts) > 1
     out = []
     with evaluating(self):
-        for i in (progress_bar(starts, leave=False) if progress else starts):
+        for i in with_bar(starts, progress):
             noise = randn_each(min(bs, total-i), (self.c_in, seq_len), gen).to(device)
             which = torch.arange(i, i+len(noise))//n
             cond = {} if like is None else {'r': self.encode(like[which % len(like)])}

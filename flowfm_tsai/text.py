@@ -18,7 +18,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 from fastcore.basics import patch
-from fastprogress.fastprogress import progress_bar
 from .core import *
 from .models import InputEncoder
 
@@ -291,7 +290,7 @@ def _encode_new(self:TextEncoder, new, progress):
     "Encode sentences that nobody has encoded before, and keep them."
     starts, known = range(0, len(new), self.bs), {}
     if progress is None: progress = len(starts) > 1
-    for i in progress_bar(starts, leave=False) if progress else starts:
+    for i in with_bar(starts, progress):
         some = new[i:i+self.bs]
         vectors = dict(zip(some, self.encode(some).numpy()))
         self._keep(vectors)

@@ -13,7 +13,6 @@ import pandas as pd
 import psutil
 import matplotlib.pyplot as plt
 from fastai.callback.core import Callback
-from fastprogress.fastprogress import progress_bar
 from tsai.data.core import get_ts_dls
 from ..core import *
 from ..saving import *
@@ -29,7 +28,7 @@ def _make_noise(out, n, seed=0):
     "A folder of `n` windows of standard normal noise."
     rng, block = np.random.default_rng(seed), 8192
     with WindowWriter(out) as w:
-        for i in progress_bar(range(0, n, block), leave=False): w.add(rng.standard_normal((min(block, n-i), 3, 300), np.float32))
+        for i in with_bar(range(0, n, block)): w.add(rng.standard_normal((min(block, n-i), 3, 300), np.float32))
     return out
 
 # %% ../../nbs/api/bench/08_disk.ipynb #d0c3d0a8

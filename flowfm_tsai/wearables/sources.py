@@ -16,8 +16,6 @@ import numpy as np
 import pandas as pd
 import psutil
 from fastcore.basics import patch
-from fastprogress.fastprogress import progress_bar
-from filelock import FileLock, Timeout
 from .. import __version__
 from ..core import *
 from ..saving import *
@@ -285,14 +283,11 @@ def _from_parts(parts, files, source, known, said):
 
 # %% ../../nbs/api/wearables/02_sources.ipynb #02c17ff1
 @contextlib.contextmanager
-def _alone(parts, out):
+def _alone(parts):
     "Hold the folder of parts for this process, or raise an error."
-    lock = FileLock(writable_folder(parts)/'lock', timeout=0)
-    try: lock.acquire()
-    except Timeout as e:
-        raise FileExistsError(f"{str(out)!r} is being written by another process: wait until it has finished, or choose another") from e
+    claim(writable_folder(parts))
     try: yield
-    finally: lock.release()
+    finally: give_back(parts)
 
 # %% ../../nbs/api/wearables/02_sources.ipynb #e1903c6f
 def _odd_ones(files, said):
@@ -357,12 +352,12 @@ def _gathered(sink, windows, name, files, source, known, labels, root, said):
 # %% ../../nbs/api/wearables/02_sources.ipynb #25de1abd
 def _make(name, files, source, known, labels, root, out, progress):
     "Windows of files: in memory, or written to `out` and opened."
-    bar, said = progress_bar(files, leave=False) if progress else files, []
+    bar, said = with_bar(files, progress), []
     def gathered(sink, windows): return _gathered(sink, windows, name, files, source, known, labels, root, said)
     if out is None: return gathered(_InMemory(), _one_by_one(bar, source, known, said)).data()
     out = (writer := WindowWriter(out)).out
     parts = out.parent/f'.{out.name}.parts'
-    with _alone(parts, out):
+    with _alone(parts):
         WindowWriter(out) # that nobody has written it meanwhile
         try: gathered(writer, _from_parts(parts, bar, source, known, said))
         finally:
