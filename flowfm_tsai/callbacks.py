@@ -6,16 +6,19 @@
 __all__ = ['AugmentCallback', 'EMACallback', 'FiniteCallback', 'LineCallback', 'ResumeCallback', 'one_training']
 
 # %% ../nbs/api/10_callbacks.ipynb #6a47abb9
-import time
+import json, time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Optional, Union
 import torch
+from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from fastcore.basics import patch
 from fastcore.foundation import L
 from fasttransform import Pipeline
 from fastai.callback.core import Callback, CancelBatchException, CancelEpochException, CancelFitException
+from fastai.callback.progress import CSVLogger
 from fastai.learner import noop
 from .core import *
 from .units import random_view
@@ -85,23 +88,47 @@ def after_fit(self:EMACallback):
 # %% ../nbs/api/10_callbacks.ipynb #33cfcc96
 class FiniteCallback(Callback):
     "Stop a training at the first loss that isn't a finite number, with the weights that its epoch began with."
-    order, run_valid, good = 15, False, None
+    order, good = 15, None
+    def before_batch(self):
+        x = self.xb[0] if self.xb else None # windows without a task of pretraining, which looks for itself
+        if not isinstance(x, Tensor) or not x.is_floating_point() or not x.isinf().any(): return
+        what = 'training' if self.training else 'validation'
+        raise ValueError(f"infinite values in batch {self.iter+1} of {what}: replace them, or mark them missing with NaN")
+
     def before_train(self): self.good = {k: v.detach().clone() for k, v in self.learn.model.state_dict().items()}
     def after_fit(self): self.good = None
 
 # %% ../nbs/api/10_callbacks.ipynb #315491b2
 @patch
 def after_loss(self:FiniteCallback):
+    if not self.training: return self._judged()
     rates = {float(h['lr']) for h in self.opt.hypers}
     if not all(0 <= r < float('inf') for r in rates): raise ValueError(f"lr={max(rates)}: expected a finite learning rate, 0 or more")
     finite = self.learn.loss.isfinite().all()
     if all_agree(self.learn, finite): return
-    self.learn.model.load_state_dict(self.good)
-    self.good, rates, loss = None, ', '.join(f'{r:.3g}' for r in sorted(rates)), self.learn.loss.mean().item()
+    loss = self.learn.loss.mean().item()
     said = f"the loss of another process isn't finite ({loss} in this one)" if finite else f'the loss is {loss}'
-    raise RuntimeError(f"{said} at step {self.train_iter} (epoch {self.epoch}, batch {self.iter}) "
-                       f"at a learning rate of {rates}: training stopped, with the weights that epoch {self.epoch} began with. "
-                       "Choose a lower rate, and look for values in X or y that are far too large")
+    self._stop(f"{said} at step {self.train_iter} (epoch {self.epoch+1}, batch {self.iter+1})")
+
+@patch
+def _stop(self:FiniteCallback, said):
+    self.learn.model.load_state_dict(self.good)
+    self.good, rates = None, ', '.join(f'{r:.3g}' for r in sorted({float(h['lr']) for h in self.opt.hypers}))
+    raise RuntimeError(f"{said} at a learning rate of {rates}: training stopped, with the weights that this epoch began with. "
+                       "Choose a lower rate, and look for windows or targets that are far too large")
+
+# %% ../nbs/api/10_callbacks.ipynb #789eef46
+@patch
+def after_train(self:FiniteCallback):
+    if self.good is None or all(p.isfinite().all() for p in self.learn.model.parameters() if p.requires_grad): return
+    self._stop(f"weights aren't finite after epoch {self.epoch+1}")
+
+FiniteCallback.after_cancel_fit = FiniteCallback.after_train
+
+@patch
+def _judged(self:FiniteCallback):
+    if not fitting(self.learn) or all_agree(self.learn, self.learn.loss.isfinite().all()): return
+    self._stop(f"the validation loss is {self.learn.loss.mean().item()} after epoch {self.epoch+1}, in batch {self.iter+1},")
 
 # %% ../nbs/api/10_callbacks.ipynb #dc7b3ffa
 class LineCallback(Callback):
@@ -128,6 +155,7 @@ class ResumeCallback(Callback):
         settings:Optional[dict]=None, # What else decides how the training goes; only the same are gone on with
     ):
         if not minutes >= 0: raise ValueError(f"minutes={minutes}: expected 0 or more")
+        json.dumps(settings) # what can't be written is an error now, and not after the first epoch
         self.file, self.minutes, self.keep, self.settings, self.number, self.fits = Path(file), minutes, keep, settings, -1, []
 
     def remove(self):
@@ -141,16 +169,21 @@ class ResumeCallback(Callback):
         give_back(self.file)
 
 # %% ../nbs/api/10_callbacks.ipynb #21627fc5
+_KEYS = set('fits begun finished epoch batch model opt cbs metrics random grads order_state counts scaler'.split())
+
 @patch
 def _read(self:ResumeCallback):
     "The state in the file, or `None`."
     if not self.file.exists(): return None
+    if self.file.is_dir(): raise ValueError(f"{self.file} is a folder: expected the name of a file for the state")
     try: state = torch.load(self.file, map_location='cpu', weights_only=True)
     except OSError: raise
     except Exception as e:
         raise ValueError(f"{self.file} can't be read as a state of training ({type(e).__name__}): delete it to start over") from e
-    if not isinstance(state, dict) or 'fits' not in state:
+    if not isinstance(state, dict) or not _KEYS <= state.keys() or not isinstance(state['fits'], list):
         raise ValueError(f"{self.file} is no state of training of this version: delete it to start over")
+    if not all(v.isfinite().all() for v in state['model'].values()):
+        raise ValueError(f"{self.file} holds weights that aren't finite numbers: delete it to start over")
     return state
 
 @patch
@@ -162,9 +195,9 @@ def _open(self:ResumeCallback):
 def _check(self:ResumeCallback, state, settings):
     "Raise an error if the state is another training's."
     if said := differences(state['fits'][self.number], settings):
-        if self.first: give_back(self.file)
-        raise ValueError(f"{self.file} was left by another training: {', '.join(said)}. Give the same data and settings to go on with it, "
-                         "choose another file or folder, or delete it to start over")
+        own = [s for s in said if s.split('=')[0].split('.')[0] in (self.settings or {})] # the rest follows from those
+        raise ValueError(f"{self.file} was left by another training: {', '.join(own or said)}. Give the same data and settings to go on "
+                         "with it, choose another file or folder, or delete it to start over (flowfm: --fresh)")
 
 # %% ../nbs/api/10_callbacks.ipynb #f1222d39
 @patch
@@ -172,44 +205,71 @@ def before_fit(self:ResumeCallback):
     self.active = fitting(self.learn) and not hasattr(self, 'lr_finder')
     if not self.active: return
     self.first = place(self.learn)[0] == 0
+    try: self._begin()
+    except BaseException:
+        if self.first: give_back(self.file)
+        raise
+    if self.state and not self.passed and self.first: self._say()
+
+@patch
+def _begin(self:ResumeCallback):
+    "Find out where a fit stands."
+    again = is_claimed(self.file) # interrupted in this process
     state, settings = from_first(self.learn, self._open), fit_settings(self.learn, self.settings)
     last = len(state['fits'])-1 if state else self.number
     self.number = last if state and not state['finished'] and self.number >= last else self.number + 1
     if state and self.number <= last: self._check(state, settings)
+    self.begun = self._begun(state, again)
     if state: self.fits = state['fits'][:self.number]
     self.fits = [*self.fits[:self.number], settings]
     self.state = state if state and self.number <= last else None
     self.passed = self.state is not None and self.number < last # a fit before the one that was interrupted
-    self.saved, self.stepped, self.silent = time.monotonic(), False, []
-    if self.state and not self.passed and self.first: self._say()
+    self.saved, self.stepped, self.pending = time.monotonic(), False, False
+    self.learn.opt.zero_grad() # what an interrupt may have left
+
+# %% ../nbs/api/10_callbacks.ipynb #2dbc4120
+@patch
+def _begun(self:ResumeCallback, state, again):
+    "A digest of the weights that the first fit began with; `None` where they follow from no seed."
+    if self.number or again or getattr(self.learn, 'seed', None) is None: return state and state.get('begun')
+    now, was = weights_digest(self._net()), state and state.get('begun')
+    if was not in (None, now):
+        warn(f"{self.file} was left by a fit that began with other weights than this one: if the program has several fits, give them one "
+             "callback, or a file each", 5)
+    return was or now
 
 # %% ../nbs/api/10_callbacks.ipynb #1ef9f65c
 @patch
 def _say(self:ResumeCallback):
     "Say where a training goes on."
     s = self.state
-    batch = f", batch {s['batch']}" if s['batch'] else ''
-    print(f"{self.file}: " + ('this training is finished' if s['finished'] else f"going on in epoch {s['epoch']} of {self.n_epoch}{batch}"),
-          flush=True)
+    batch = f", batch {s['batch']+1}" if s['batch'] else ''
+    place = f"going on in epoch {s['epoch']+1} of {self.n_epoch}{batch}"
+    print(f"{self.file}: {'this training is finished' if s['finished'] else place}", flush=True)
 
 # %% ../nbs/api/10_callbacks.ipynb #2ce6e0ea
+def _alone(learn, cb, event):
+    "What a learner does with an event while what is done is passed over."
+    if event != 'before_fit': return cb(event)
+    learn.__dict__.pop('_call_one') # an interrupt came meanwhile, and the next fit begins
+    learn._call_one(event)
+
 @patch
 def _silence(self:ResumeCallback):
     "Let other callbacks see nothing."
-    self.silent = [(cb, cb.run) for cb in self.learn.cbs if cb is not self]
-    for cb, _ in self.silent: cb.run = False
+    self.learn._call_one = partial(_alone, self.learn, self)
 
 @patch
-def _wake(self:ResumeCallback):
-    for cb, run in self.silent: cb.run = run
-    self.silent = []
+def _wake(self:ResumeCallback): self.learn.__dict__.pop('_call_one', None)
 
 # %% ../nbs/api/10_callbacks.ipynb #8c6ca1ce
 @patch
 def before_epoch(self:ResumeCallback):
-    if not self.active or not fitting(self.learn) or self.state is None: return
+    if not self.active or not fitting(self.learn): return
+    if self.state is None: return self._save(0, 0) if self.epoch == 0 else None # where it began; and the disk is tried
     if self.state['finished'] and not self.passed: self._restore()
     if self.state is None or self.passed: raise CancelFitException
+    if self.state['epoch'] == self.state['batch'] == 0: return self._restore()
     if self.epoch < self.state['epoch']:
         self._silence()
         raise CancelEpochException
@@ -236,8 +296,9 @@ def after_batch(self:ResumeCallback):
     if not self.active or not self.training or not fitting(self.learn): return
     if self.state is not None:
         if self.iter + 1 == self.state['batch']: self._wake(), self._restore()
-    elif self.stepped and not all_agree(self.learn, time.monotonic() - self.saved < 60*self.minutes): self._save(self.epoch, self.iter+1)
-    self.stepped = False # with accumulated gradients a state would miss those
+    else:
+        self.pending, self.stepped = not self.stepped, False # gradients that wait for more
+        if not all_agree(self.learn, time.monotonic() - self.saved < 60*self.minutes): self._save(self.epoch, self.iter+1)
 
 @patch
 def after_epoch(self:ResumeCallback):
@@ -261,12 +322,13 @@ def after_fit(self:ResumeCallback):
 @patch
 def _save(self:ResumeCallback, epoch, batch, finished=False):
     "Write the state."
-    learn, net = self.learn, getattr(self.learn.model, 'module', self.learn.model)
+    learn, net = self.learn, self._net()
     weights = net.state_dict()
-    if not all(v.isfinite().all() for p in net.parameters() for v in [p.detach()]): return
+    grads = [p.grad for p in net.parameters()] if self.pending else None
     cbs = [(cb.name, memory(cb)) for cb in learn.cbs if cb is not self]
     scaler = getattr(learn, 'scaler', None)
-    state = dict(fits=self.fits, finished=finished, epoch=epoch, batch=batch, model=weights, opt=plain_numbers(learn.opt.state_dict()),
+    state = dict(fits=self.fits, begun=self.begun, finished=finished, epoch=epoch, batch=batch,
+                 model=weights, opt=plain_numbers(learn.opt.state_dict()), grads=grads,
                  cbs=[[k, v] for k, v in cbs], metrics=[memory(m) for m in self._metrics()],
                  random=from_all(learn, random_state(learn.dls)), order_state=from_all(learn, self.order_state) if batch else None,
                  counts=[learn.pct_train, learn.train_iter], scaler=scaler.state_dict() if scaler is not None else None)
@@ -274,6 +336,15 @@ def _save(self:ResumeCallback, epoch, batch, finished=False):
     self.saved = time.monotonic()
 
 # %% ../nbs/api/10_callbacks.ipynb #5619233c
+@patch
+def _net(self:ResumeCallback): return getattr(self.learn.model, 'module', self.learn.model)
+
+def _fill_up(learn):
+    "Write the rows of the log again that fastai's CSVLogger begins anew."
+    for cb in learn.cbs.filter(lambda cb: isinstance(cb, CSVLogger) and not cb.append):
+        for i, row in enumerate(learn.recorder.values): cb.file.write(','.join(map(str, [i, *row, ''])) + '\n')
+        cb.file.flush()
+
 @patch
 def _metrics(self:ResumeCallback):
     r = self.learn.recorder
@@ -283,7 +354,7 @@ def _metrics(self:ResumeCallback):
 def _restore(self:ResumeCallback):
     "Be where the state was written."
     s, learn = self.state, self.learn
-    getattr(learn.model, 'module', learn.model).load_state_dict(s['model'])
+    self._net().load_state_dict(s['model'])
     learn.opt.load_state_dict(s['opt'])
     left = list(s['cbs'])
     for cb in learn.cbs:
@@ -292,6 +363,9 @@ def _restore(self:ResumeCallback):
     for m, kept in zip(self._metrics(), s['metrics']): remember(m, kept)
     learn.pct_train, learn.train_iter = s['counts']
     if s['scaler'] is not None: learn.scaler.load_state_dict(s['scaler'])
+    learn.opt.zero_grad()
+    for p, g in zip(self._net().parameters(), s['grads'] or []): p.grad = None if g is None else g.to(p)
+    _fill_up(learn)
     set_random_state(s['random'][place(learn)[0]], learn.dls)
     self.saved, self.restored_finished, self.state = time.monotonic(), s['finished'], None
 

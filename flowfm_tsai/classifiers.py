@@ -80,7 +80,8 @@ def class_labels(
     y = _one_each(y, name)
     if (bad := missing_labels(y)).any():
         i = bad.argmax()
-        raise ValueError(f"{name}: {bad.sum()} of {len(y)} windows have no class, the first is window {i} ({y[i]!r}): leave them out")
+        value = getattr(y[i], 'item', lambda: y[i])()
+        raise ValueError(f"{name}: {bad.sum()} of {len(y)} windows have no class, the first is window {i} ({value!r}): leave them out")
     y = one_kind(y, name)
     if y.dtype.kind == 'f' and (y == y.astype(np.int64)).all(): y = y.astype(np.int64)
     if y.dtype.kind in 'biuU': return y

@@ -89,7 +89,7 @@ def _one_line(e):
 # %% ../nbs/api/32_cli.ipynb #7ecb8f87
 class _Quiet:
     "A stream that is silent once nobody reads it any more."
-    def __init__(self, stream): self.stream, self.closed_by_reader = stream, False
+    def __init__(self, stream): self.stream, self.closed_by_reader = stream or open(os.devnull, 'w'), False
     def __getattr__(self, name): return getattr(self.stream, name)
     def write(self, text): return self._try(self.stream.write, text)
     def flush(self): return self._try(self.stream.flush)
@@ -97,7 +97,7 @@ class _Quiet:
     def _try(self, f, *args):
         if self.closed_by_reader: return
         try: return f(*args)
-        except BrokenPipeError:
+        except OSError: # a pipe that was closed, a log on a full disk
             self.closed_by_reader = True
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno()) # what is still in its buffer goes there
 
@@ -129,6 +129,11 @@ def _run(func, args):
     func(**args)
 
 # %% ../nbs/api/32_cli.ipynb #4a9bac86
+def _goes_on(argv):
+    "What to know after ctrl-c."
+    if argv[:1] == ['generate'] or argv[:1] == ['probe']: return ''
+    return '; the same command' + (' without --fresh' if '--fresh' in argv else '') + ' goes on from what is finished'
+
 def main(
     argv:Optional[list]=None, # Arguments; those of the process by default
 ) -> int: # Exit status: 0, 2 if something was wrong, 130 when interrupted
@@ -143,7 +148,7 @@ def main(
             _run(func, vars(parser.parse_args(argv)))
             sys.stdout.flush()
     except KeyboardInterrupt:
-        print('\nflowfm: interrupted; the same command goes on from what is finished', file=sys.stderr)
+        print(f'\nflowfm: interrupted{_goes_on(argv)}', file=sys.stderr)
         return 130
     except Exception as e:
         if os.environ.get('FLOWFM_TRACEBACK'): traceback.print_exc()

@@ -190,7 +190,8 @@ _RANGES = dict( # least and most of an option, wherever it occurs
     seed=(0, 2**32-1), p=(0, 1), p_text=(0, 1), ema=(0, _BELOW_1), eta=(0, 1), turn=(0, 180), overlap=(0, _BELOW_1), text_noise=(0, None),
     **dict.fromkeys(('lr', 'pretrain_lr', 'c', 'rtol', 'atol', 'seconds'), (_ABOVE_0, None)),
     **dict.fromkeys(('freeze_epochs', 'shift', 'classifier_epochs'), (0, None)),
-    **dict.fromkeys(('epochs', 'pretrain_epochs', 'bs', 'pretrain_bs', 'n', 'k', 'steps', 'substeps', 'patch_size'), (1, None)))
+    **dict.fromkeys(('steps', 'substeps'), (1, 10**5)),
+    **dict.fromkeys(('epochs', 'pretrain_epochs', 'bs', 'pretrain_bs', 'n', 'k', 'patch_size'), (1, None)))
 
 def _refused(name, value):
     "What is wrong with an option; `None` if nothing is."

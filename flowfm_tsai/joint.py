@@ -271,13 +271,15 @@ def _target_scale(dls):
     return 1., 0.
 
 # %% ../nbs/api/23_joint.ipynb #a7cd8f1e
+def _as_text(c): return c.decode(errors='replace') if isinstance(c, bytes) else c if isinstance(c, (str, bool, int, float)) else str(c)
+
 def dls_task(
     dls, # tsai dataloaders with targets
 ) -> dict: # `kind`: 'classes', 'labels' (several of them may be right) or 'numbers'; and the classes, or scale and shift
     "What the targets of dataloaders are."
     if not dls.cat: return dict(kind='numbers', **dict(zip(('scale', 'shift'), _target_scale(dls))))
     several = dls.train.dataset[[0]][1].is_floating_point() # zeros and ones; one class is a whole number, or one for each time step
-    return dict(kind='labels' if several else 'classes', classes=np.asarray(list(dls.vocab)).tolist())
+    return dict(kind='labels' if several else 'classes', classes=[_as_text(c) for c in np.asarray(list(dls.vocab)).tolist()])
 
 # %% ../nbs/api/23_joint.ipynb #483c9042
 def set_epoch_order(

@@ -88,6 +88,7 @@ def save_pretrained(self:JointModel,
     said = dict(format=_FORMAT, model=MODELS.name_of(type(self)), seq_len=self.seq_len, config=self.config, intake=intake)
     if any(k.startswith('head.') for k in tensors): said.update(head={**self.head_spec, 'c_out': self.c_out}, task=self.task)
     said = json.loads(json.dumps(dict(**said, card=card, version=__version__))) # an error before anything is written
+    _check_sizes(said, {k: v.shape for k, v in tensors.items()}, 'the model') # what is saved loads
     folder = writable_folder(folder)
     with alone(folder/WEIGHTS): _replace(folder, tensors, said)
     return folder
@@ -178,8 +179,9 @@ def _read_config(file):
     "The page of a checkpoint, in the present format."
     d = read_json(file)
     fmt = d.get('format') if isinstance(d, dict) else None
-    if type(fmt) is not int or fmt not in (_FORMAT, *_UPGRADES):
-        advice = 'pretrain again' if type(fmt) is int and fmt < _FORMAT else 'update flowfm_tsai'
+    if type(fmt) is not int: raise ValueError(f"{file} is no page of a checkpoint: it has no number of a format. Save or download it again")
+    if fmt not in (_FORMAT, *_UPGRADES):
+        advice = 'pretrain again' if fmt < _FORMAT else 'update flowfm_tsai'
         known = ', '.join(map(str, (*_UPGRADES, _FORMAT)))
         raise ValueError(f"{file} has format {fmt}, this version of flowfm_tsai reads formats {known}: {advice}")
     if fmt == _FORMAT and d.get('checksum') != _page_sum(d):
@@ -207,7 +209,7 @@ def _numbers(v):
 def _check_sizes(d, shapes, file):
     "Raise an error if a page asks for more than the weights can be."
     most = max(10**6, sum(math.prod(s) for s in shapes.values()))
-    asked = _numbers([d['config'], d.get('head'), d.get('intake'), d['seq_len']])
+    asked = _numbers([d['config'], (d.get('head') or {}).get('c_out'), (d.get('intake') or {}).get('shape'), d['seq_len']])
     if wrong := [n for n in asked if not abs(n) <= most]:
         raise ValueError(f"{file} asks for {wrong[0]}, and its weights have {most:,} numbers at most")
     if not 0 <= (depth := d['config'].get('depth', 0)) <= len(shapes):

@@ -48,6 +48,7 @@ def make_windows(
 def _settings(given, weights):
     "What decides how a training goes, apart from the data: options, and the weights that it starts from, by content."
     check_options(given)
+    if not str(given['out']): raise ValueError("out='': expected the name of a folder")
     start = weights and weights_sha256(weights)
     return {k: v for k, v in given.items() if k not in ('data', 'out', 'weights', 'fresh')} | dict(start=start)
 
@@ -251,6 +252,7 @@ def generate(
 ) -> np.ndarray: # (n, C, L)
     "Generate signals, and write them to a file that the other commands read."
     check_options(locals())
+    if Path(out).is_dir() or not out: raise ValueError(f"out={out!r} is a folder: expected the name of a file for the signals")
     writable_folder(Path(out).absolute().parent)
     model = from_pretrained(weights)
     options, texts = _given(method=method, sampler=sampler, steps=steps, eta=eta), text and [t.strip() for t in text.split(';')]

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['writable_folder', 'draft', 'publish', 'write_whole', 'write_tensors', 'write_json', 'read_json', 'differences',
-           'same_settings', 'file_sha256', 'claim', 'give_back', 'alone']
+           'same_settings', 'file_sha256', 'claim', 'is_claimed', 'give_back', 'alone']
 
 # %% ../nbs/api/09_saving.ipynb #4bddbed9
-import contextlib, errno, hashlib, itertools, json, os, platform, re, shutil, tempfile, time
+import atexit, contextlib, errno, hashlib, itertools, json, os, platform, re, shutil, tempfile, time
 from pathlib import Path
 from typing import Callable, Union
 import torch
@@ -202,6 +202,10 @@ _claims = {} # of this process
 
 def _lock(path): return FileLock(f'{path}.lock')
 
+@atexit.register
+def _give_all_back():
+    for path in list(_claims): give_back(path)
+
 # %% ../nbs/api/09_saving.ipynb #db7dc233
 def claim(
     path:Union[str, Path], # A file or folder, there or not yet
@@ -212,8 +216,15 @@ def claim(
     lock = _lock(path)
     try: lock.acquire(timeout=0)
     except Timeout:
-        raise OSError(errno.EBUSY, f"another process works at {str(path)!r}: wait until it has ended, or choose another place") from None
+        raise OSError(errno.EBUSY, f"another process works at {str(path)!r}: wait until it has ended (a notebook "
+                      "whose training was interrupted holds it until its kernel ends), or choose another place") from None
     _claims[path] = lock
+
+def is_claimed(
+    path:Union[str, Path], # A file or folder
+) -> bool:
+    "Whether this process has claimed a place."
+    return Path(path).absolute() in _claims
 
 def give_back(
     path:Union[str, Path], # What was claimed

@@ -2,6 +2,7 @@
 import signal, subprocess, sys, time
 from pathlib import Path
 import numpy as np
+import torch
 
 FLOWFM = Path(sys.executable).with_name('flowfm')
 
@@ -17,16 +18,15 @@ def test_interrupted_pretraining_goes_on(waves, tmp_path):
     heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) # a shell's background jobs ignore ctrl-c, and their children with them
     p = subprocess.Popen(args, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=heed)
     state = tmp_path/'pretrained/training.pt'
-    for _ in range(1200):
-        if state.exists() or p.poll() is not None: break
+    for _ in range(1200): # there is a state from the beginning
+        if state.exists() and torch.load(state, weights_only=True)['epoch'] > 0 or p.poll() is not None: break
         time.sleep(.1)
     p.send_signal(signal.SIGINT)
     out, _ = p.communicate(timeout=120)
     assert p.returncode == 130 and 'goes on from what is finished' in out, out[-2000:]
     assert state.exists() and not (tmp_path/'pretrained/model.safetensors').exists()
-    import torch
     start = torch.load(state, weights_only=True)['epoch']
-    assert f'going on in epoch {start} of 40' in flowfm(*args[1:], cwd=tmp_path)
+    assert f'going on in epoch {start+1} of 40' in flowfm(*args[1:], cwd=tmp_path)
     assert 0 < start < 40 and not state.exists() and (tmp_path/'pretrained/model.safetensors').exists()
 
 def test_a_finished_training_is_not_done_again(waves, tmp_path):

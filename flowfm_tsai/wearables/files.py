@@ -43,7 +43,8 @@ def held_out(
 ) -> tuple: # Indices of training and of test windows
     "A fifth of the subjects held out; a fifth of the windows, with a warning, where subjects aren't known."
     if pid is not None and len(np.unique(pid)) > 1: return subject_folds(pid, min(5, len(np.unique(pid))), seed)[0]
-    warn("subjects (pid) are unknown: the split is random, and windows that overlap leak from training to test")
+    why = 'subjects (pid) are unknown' if pid is None else 'all windows are of one subject'
+    warn(f"{why}: the split is random, and windows that overlap leak from training to test")
     return random_split(n, seed=seed)
 
 # %% ../../nbs/api/wearables/05_files.ipynb #4f7356be
@@ -57,6 +58,10 @@ def load_labelled(
     data.y = class_labels(data.y, f'{file}: y')
     train, test = held_out(len(data), data.pid)
     if len(known := np.unique(data.y[train])) < 2: raise ValueError(f"{file}: the windows to train on have one class, {known[0]}")
-    who = '' if data.pid is None else f', of {len(set(data.pid[test].tolist()))} subjects not trained on'
+    if data.pid is not None and (bad := missing_labels(data.pid)).any():
+        raise ValueError(f"{file}: pid: {bad.sum()} of {len(bad)} windows have no subject, the first is window {bad.argmax()}: "
+                         "leave them out, or leave pid out")
+    known = data.pid is not None and len(set(data.pid.tolist())) > 1
+    who = f', of {len(set(data.pid[test].tolist()))} subjects not trained on' if known else ''
     print(f'{len(train)} windows to train on, {len(test)} to test{who}', flush=True)
     return data, train, test
