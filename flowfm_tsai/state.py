@@ -172,9 +172,10 @@ def fit_settings(
     "What decides how a fit goes."
     net = getattr(learn.model, 'module', learn.model)
     known = [cb for cb in learn.cbs if _known(type(cb)) and type(cb).__name__ not in _ASIDE]
-    train, tfms = learn.dls.train, getattr(learn.dls.train, 'after_batch', [])
+    train = learn.dls.train
+    own = getattr(train, 'dl', train) # that of one of several processes is a share of it
     said = dict(epochs=learn.n_epoch, schedule=_schedule(learn), batch_size=train.bs, batches=len(train), data=data_digest(learn.dls),
-                transforms=_told(tfms), shuffle=getattr(train, 'shuffle', None), loss=_told(_loss(learn)),
+                transforms=_told(getattr(own, 'after_batch', [])), shuffle=_told(getattr(own, 'shuffle', None)), loss=_told(_loss(learn)),
                 seed=getattr(learn, 'seed', None), start=getattr(learn, 'start', None),
                 optimiser=_told(learn.opt_func), weight_decay=[h.get('wd') for h in learn.opt.hypers],
                 model=type(net).__name__, config=getattr(net, 'config', None),
@@ -198,4 +199,5 @@ def _rounded(v):
     "Numbers to six digits, as they are whatever they have been through."
     if isinstance(v, (float, np.floating)): return float(f'{v:.6g}')
     if isinstance(v, dict): return {str(k): _rounded(w) for k, w in v.items()}
-    return [_rounded(w) for w in v] if isinstance(v, (list, tuple)) else v
+    if isinstance(v, (list, tuple)): return [_rounded(w) for w in v]
+    return v if v is None or isinstance(v, (bool, int, str)) else type(v).__name__

@@ -293,7 +293,7 @@ def test_resuming(both, folder):
     said, status = resume(folder, 1, 5)
     assert status != 0 and (folder/'state.pt').exists(), said[-2000:]
     said, status = resume(folder, 1, 10**6)
-    assert status == 0 and said.count('going on in epoch 1 of 3, batch 2') == 1, said[-3000:]
+    assert status == 0 and said.count('going on in epoch 2 of 3, batch 3') == 1, said[-3000:]
     for r in (0, 1): assert torch.equal(torch.load(folder/f'resumed{r}.pt'), both[r]['uninterrupted']['weights'])
     assert not (folder/'state.pt').exists() and not both[0]['uninterrupted']['left']
 
