@@ -21,6 +21,7 @@ def good(folder):
         if kind == 'classifier': m.task = dict(kind='classes', classes=['a', 'b', 'c'])
         else: m.trained_len.fill_(20)
         made.append(m.save_pretrained(Path(folder)/f'good_{kind}'))
+        from_pretrained(made[-1]) # what it imports is there for all children then
     return made
 
 def places(v, at=()):
