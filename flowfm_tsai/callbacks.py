@@ -147,7 +147,7 @@ class LineCallback(Callback):
 # %% ../nbs/api/10_callbacks.ipynb #d9db20f3
 class ResumeCallback(Callback):
     "Keep the state of a training in a file; interrupted and run again, it goes on as if it hadn't been interrupted."
-    order, active, skipping, first = 200, False, False, True
+    order, active, first, restored_finished = 200, False, True, False
     def __init__(self,
         file:Union[str, Path], # Where to keep the state; one process at a time
         minutes:float=10., # Write it so often within an epoch, and at the end of each
@@ -232,7 +232,7 @@ def _begin(self:ResumeCallback):
 def _begun(self:ResumeCallback, state, again):
     "A digest of the weights that the first fit began with; `None` where they follow from no seed."
     if self.number or again or getattr(self.learn, 'seed', None) is None: return state and state.get('begun')
-    now, was = weights_digest(self._net()), state and state.get('begun')
+    now, was = weights_digest(unwrapped(self.learn)), state and state.get('begun')
     if was not in (None, now):
         warn(f"{self.file} was left by a fit that began with other weights than this one: if the program has several fits, give them one "
              "callback, or a file each", 5)
@@ -310,7 +310,7 @@ def after_epoch(self:ResumeCallback):
 # %% ../nbs/api/10_callbacks.ipynb #c9086f08
 @patch
 def after_cancel_fit(self:ResumeCallback):
-    if self.active and self.state is None and not getattr(self, 'restored_finished', False): self._save(self.epoch+1, 0, True)
+    if self.active and self.state is None and not self.restored_finished: self._save(self.epoch+1, 0, True)
 
 @patch
 def after_fit(self:ResumeCallback):
@@ -322,7 +322,7 @@ def after_fit(self:ResumeCallback):
 @patch
 def _save(self:ResumeCallback, epoch, batch, finished=False):
     "Write the state."
-    learn, net = self.learn, self._net()
+    learn, net = self.learn, unwrapped(self.learn)
     weights = net.state_dict()
     grads = [p.grad for p in net.parameters()] if self.pending else None
     cbs = [(cb.name, memory(cb)) for cb in learn.cbs if cb is not self]
@@ -336,9 +336,6 @@ def _save(self:ResumeCallback, epoch, batch, finished=False):
     self.saved = time.monotonic()
 
 # %% ../nbs/api/10_callbacks.ipynb #5619233c
-@patch
-def _net(self:ResumeCallback): return getattr(self.learn.model, 'module', self.learn.model)
-
 def _fill_up(learn):
     "Write the rows of the log again that fastai's CSVLogger begins anew."
     for cb in learn.cbs.filter(lambda cb: isinstance(cb, CSVLogger) and not cb.append):
@@ -354,7 +351,7 @@ def _metrics(self:ResumeCallback):
 def _restore(self:ResumeCallback):
     "Be where the state was written."
     s, learn = self.state, self.learn
-    self._net().load_state_dict(s['model'])
+    unwrapped(self.learn).load_state_dict(s['model'])
     learn.opt.load_state_dict(s['opt'])
     left = list(s['cbs'])
     for cb in learn.cbs:
@@ -364,7 +361,7 @@ def _restore(self:ResumeCallback):
     learn.pct_train, learn.train_iter = s['counts']
     if s['scaler'] is not None: learn.scaler.load_state_dict(s['scaler'])
     learn.opt.zero_grad()
-    for p, g in zip(self._net().parameters(), s['grads'] or []): p.grad = None if g is None else g.to(p)
+    for p, g in zip(unwrapped(self.learn).parameters(), s['grads'] or []): p.grad = None if g is None else g.to(p)
     _fill_up(learn)
     set_random_state(s['random'][place(learn)[0]], learn.dls)
     self.saved, self.restored_finished, self.state = time.monotonic(), s['finished'], None

@@ -139,7 +139,7 @@ def main(
 ) -> int: # Exit status: 0, 2 if something was wrong, 130 when interrupted
     "Run a command of `flowfm`."
     argv = sys.argv[1:] if argv is None else list(argv)
-    out, err, show = sys.stdout, sys.stderr, warnings.showwarning
+    out, err = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = _Quiet(out), _Quiet(err)
     try:
         with warnings.catch_warnings():
@@ -154,5 +154,5 @@ def main(
         if os.environ.get('FLOWFM_TRACEBACK'): traceback.print_exc()
         print(f'flowfm: error: {_one_line(e)}', file=sys.stderr)
         return 2
-    finally: sys.stdout, sys.stderr, warnings.showwarning = out, err, show
+    finally: sys.stdout, sys.stderr = out, err
     return 0

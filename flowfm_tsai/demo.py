@@ -6,7 +6,7 @@
 __all__ = ['demo']
 
 # %% ../nbs/api/31_demo.ipynb #b0e9aee7
-import json, shutil, time
+import shutil, time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional
@@ -57,7 +57,7 @@ def pretrain_fold(
     dls = get_ts_dls(X, bs=bs, inplace=False)
     if has_checkpoint(folder):
         _say(f'using the weights in {folder}')
-        return flowfm_learner(dls, pretrained=folder), json.loads((folder/'seconds.json').read_text())
+        return flowfm_learner(dls, pretrained=folder), read_json(folder/'seconds.json')
     learn = flowfm_learner(dls, pretrained=False, view=view, **kwargs)
     _say(f'pretraining on {len(X)} windows without labels, {epochs} epochs')
     resume = ResumeCallback(writable_folder(folder)/'training.pt', keep=True)
@@ -278,6 +278,6 @@ def demo(
             rows, tuned = demo_fold(X, y, subject, unseen, _Start(pre, epochs, tfms, seed), few, bs, spent)
             if k == 0: demo_figures(X[test], y[test], tuned, pre, out, n, seed, method=method, steps=steps)
             write_json(done, rows)
-        results.append(json.loads(done.read_text()))
+        results.append(read_json(done))
     _report(results, f'{len(X)} windows of {seconds:g} s of {_people(len(set(subject)))}', out)
     return results

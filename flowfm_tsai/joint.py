@@ -411,8 +411,7 @@ LABEL_SMOOTHING = .1 # share of a label that goes to all classes alike
 def _targets(dl, block=65536):
     "The targets of a split as they were given, in blocks: number of the first one, and the array."
     for tl in dl.dataset.tls[1:]:
-        idxs = np.asarray(tl._splits) if isinstance(tl, NoTfmLists) else np.arange(len(tl))
-        for i in range(0, len(idxs), block): yield i, np.asarray(tl.items[idxs[i:i+block]])
+        for i in range(0, len(tl), block): yield i, np.asarray(split_items(tl, np.arange(i, min(i+block, len(tl)))))
 
 def _infinite(v, name):
     "Which numbers aren't finite."

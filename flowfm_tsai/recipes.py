@@ -24,7 +24,6 @@ from .wearables.files import *
 from .joint import JointLearner, load_weights
 from .learner import *
 from .pretrained import *
-from .distributed import *
 from .data.storage import *
 from .classifiers import *
 from .text import *
@@ -67,7 +66,7 @@ def _fit_and_save(learn, out, fit, settings, fresh, dtype=torch.float32):
     settings, state = {**settings, 'data': data_digest(learn.dls)}, out/'training.pt'
     resume = ResumeCallback(state, keep=True, settings=settings)
     try:
-        with processes(learn):
+        with learn.distrib_ctx():
             finished = from_first(learn, lambda: _begin(out, state, settings, fresh))
             if not finished: fit(resume)
         if finished: return _load(learn, out)

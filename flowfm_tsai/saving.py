@@ -202,6 +202,10 @@ _claims = {} # of this process
 
 def _lock(path): return FileLock(f'{path}.lock')
 
+def _unlock(lock):
+    Path(lock.lock_file).unlink(missing_ok=True)
+    lock.release()
+
 @atexit.register
 def _give_all_back():
     for path in list(_claims): give_back(path)
@@ -231,9 +235,7 @@ def give_back(
 ):
     "Let others claim a place."
     path = Path(path).absolute()
-    if lock := _claims.pop(path, None):
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
+    if lock := _claims.pop(path, None): _unlock(lock)
 
 # %% ../nbs/api/09_saving.ipynb #9a57283e
 @contextlib.contextmanager
@@ -247,6 +249,4 @@ def alone(
     try: lock.acquire(timeout=seconds)
     except Timeout: raise OSError(errno.EBUSY, f"another process has been writing at {str(path)!r} for {seconds:g} seconds") from None
     try: yield
-    finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
+    finally: _unlock(lock)

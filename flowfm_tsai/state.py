@@ -16,6 +16,7 @@ from torch import nn, Tensor
 from fastcore.foundation import L
 from fastai.callback.core import Callback
 from fastai.learner import Metric
+from .units import *
 from .processes import *
 
 # %% ../nbs/api/09b_state.ipynb #5c47e0df
@@ -105,9 +106,7 @@ def plain_numbers(
 def _content(tl, n):
     "The items of a split, at most `n` of them, evenly chosen."
     idxs = np.unique(np.linspace(0, len(tl)-1, min(n, len(tl))).astype(int))
-    of = np.asarray(tl._splits)[idxs] if hasattr(tl, '_splits') and len(tl._splits) == len(tl) else idxs
-    items = tl.items if hasattr(tl.items, 'shape') else np.asarray(tl.items)
-    return np.asarray(items[of])
+    return np.asarray(split_items(tl, idxs))
 
 def _update(digest, tl):
     "Take the content of a split into a digest: all of it up to 256 MB, 4,096 windows of what is larger."
@@ -170,7 +169,7 @@ def fit_settings(
     more:Optional[dict]=None, # What else decides
 ) -> dict: # What JSON can hold
     "What decides how a fit goes."
-    net = getattr(learn.model, 'module', learn.model)
+    net = unwrapped(learn)
     known = [cb for cb in learn.cbs if _known(type(cb)) and type(cb).__name__ not in _ASIDE]
     train = learn.dls.train
     own = getattr(train, 'dl', train) # that of one of several processes is a share of it

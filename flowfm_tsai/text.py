@@ -20,6 +20,7 @@ from torch import Tensor
 from fastcore.basics import patch
 from .core import *
 from .models import InputEncoder
+from .saving import *
 
 # %% ../nbs/api/26_text.ipynb #73e7d8f5
 _PACKAGES = dict( # module, what of it, how to get it
@@ -87,7 +88,7 @@ def own_pooling(
     "How a sentence model pools its tokens, as sentence-transformers writes it down."
     file = folder/'1_Pooling'/'config.json'
     if not file.is_file(): return None
-    said = json.loads(file.read_text(encoding='utf-8'))
+    said = read_json(file)
     on = [k for k, v in said.items() if k.startswith('pooling_mode') and v is True] or [f"pooling_mode_{said.get('pooling_mode')}"]
     names = dict(pooling_mode_mean_tokens='mean', pooling_mode_cls_token='first', pooling_mode_lasttoken='last',
                  pooling_mode_mean='mean', pooling_mode_cls='first')
@@ -142,10 +143,7 @@ def text_cache() -> Path: # Folder
 @lru_cache(maxsize=4096)
 def _digest(path, *stat):
     "SHA-256 of a file."
-    digest = sha256()
-    with open(path, 'rb') as f:
-        while block := f.read(2**20): digest.update(block)
-    return digest.hexdigest()
+    return file_sha256(path)
 
 def _digests(path):
     "The files that belong to a model, by name, with their SHA-256."
@@ -189,7 +187,7 @@ def load(self:TextEncoder):
 def _limit(self:TextEncoder, model):
     "Most tokens of a sentence that the model takes."
     file = self.folder/'sentence_bert_config.json'
-    own = json.loads(file.read_text(encoding='utf-8')).get('max_seq_length') if file.is_file() else None
+    own = read_json(file).get('max_seq_length') if file.is_file() else None
     return min(512, own or 512, self.tokenizer.model_max_length, getattr(model.config, 'max_position_embeddings', None) or 512)
 
 # %% ../nbs/api/26_text.ipynb #5abcc62b

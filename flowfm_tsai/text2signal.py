@@ -89,7 +89,7 @@ def before_fit(self:TextCallback):
     vocab = getattr(self.dls, 'vocab', None)
     if not vocab or not all(isinstance(t, str) for t in vocab):
         raise ValueError("the targets of these dataloaders aren't sentences: make them with text_dls(X, sentences)")
-    self.vectors = getattr(self.model, 'module', self.model).encoder_of('text')(vocab).to(self.dls.device)
+    self.vectors = unwrapped(self.learn).encoder_of('text')(vocab).to(self.dls.device)
     self.mean, self.spread = self.vectors.mean(0), self.vectors.std(0, correction=0)
 
 # %% ../nbs/api/27_text2signal.ipynb #793d9caa

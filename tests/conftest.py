@@ -4,6 +4,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+FLOWFM = Path(sys.executable).with_name('flowfm')
+
+def flowfm(*args, cwd, ok=True):
+    "Run a command as a shell starts it; return what it said."
+    r = subprocess.run([FLOWFM, *map(str, args)], cwd=cwd, capture_output=True, text=True, timeout=600)
+    assert (r.returncode == 0) == ok, r.stderr[-3000:]
+    assert ok or 'Traceback' not in r.stderr, r.stderr
+    return r.stdout + r.stderr
+
 @pytest.fixture
 def real_data():
     "The folder that FLOWFM_DATA names."

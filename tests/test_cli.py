@@ -1,16 +1,8 @@
 "The command line as a shell starts it."
 import subprocess, sys
-from pathlib import Path
 import numpy as np
 import pytest
-
-FLOWFM = Path(sys.executable).with_name('flowfm')
-
-def flowfm(*args, cwd, ok=True):
-    r = subprocess.run([FLOWFM, *map(str, args)], cwd=cwd, capture_output=True, text=True, timeout=600)
-    assert (r.returncode == 0) == ok, r.stderr[-3000:]
-    assert ok or 'Traceback' not in r.stderr, r.stderr
-    return r.stdout + r.stderr
+from conftest import flowfm
 
 def test_help_imports_no_torch(tmp_path):
     code = "import sys; from flowfm_tsai.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"

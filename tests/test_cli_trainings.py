@@ -1,16 +1,8 @@
 "Trainings as a shell starts them: interrupted, finished, one at a time, and without a terminal."
-import signal, subprocess, sys, time
-from pathlib import Path
+import signal, subprocess, time
 import numpy as np
 import torch
-
-FLOWFM = Path(sys.executable).with_name('flowfm')
-
-def flowfm(*args, cwd, ok=True):
-    r = subprocess.run([FLOWFM, *map(str, args)], cwd=cwd, capture_output=True, text=True, timeout=600)
-    assert (r.returncode == 0) == ok, r.stderr[-3000:]
-    assert ok or 'Traceback' not in r.stderr, r.stderr
-    return r.stdout + r.stderr
+from conftest import FLOWFM, flowfm
 
 def test_interrupted_pretraining_goes_on(waves, tmp_path):
     np.savez(tmp_path/'waves.npz', X=np.repeat(waves[0], 4, 0))

@@ -7,7 +7,7 @@ __all__ = ['RESULTS', 'clock', 'in_turns', 'StopAfter', 'Workplace', 'Trained', 
            'write_result', 'load_benches', 'bench_pages']
 
 # %% ../../nbs/api/bench/00_runner.ipynb #738fb8d7
-import inspect, json, pkgutil, shlex, shutil, time
+import inspect, pkgutil, shlex, shutil, time
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -87,7 +87,7 @@ def once(self:Workplace,
     if not file.exists():
         writable_folder(file.parent)
         write_json(file, measure())
-    return json.loads(file.read_text())
+    return read_json(file)
 
 # %% ../../nbs/api/bench/00_runner.ipynb #6307bbf7
 class Trained:
@@ -112,7 +112,7 @@ class Trained:
     def seconds(self) -> Optional[float]:
         "Seconds of its training; `None` if that was interrupted."
         if not self.memo.exists() and not has_checkpoint(self.folder): self.train()
-        return json.loads(self.memo.read_text()) if self.memo.exists() else None
+        return read_json(self.memo) if self.memo.exists() else None
 
 # %% ../../nbs/api/bench/00_runner.ipynb #4bfa3505
 @patch
@@ -231,7 +231,7 @@ def write_result(
     plt.switch_backend('agg')
     file = Path(out)/f'{name}.json'
     write_json(file, result)
-    return [file, *show_result(json.loads(file.read_text(encoding='utf-8')), file.with_suffix('.md'))]
+    return [file, *show_result(read_json(file), file.with_suffix('.md'))]
 
 # %% ../../nbs/api/bench/00_runner.ipynb #37eae44b
 def load_benches():
@@ -247,7 +247,7 @@ def bench_pages(
     written, found = [], sorted(Path(out).glob('*.json'))
     if not found: raise FileNotFoundError(f'{str(out)!r} has no results: no file .json')
     for file in found:
-        result = json.loads(file.read_text(encoding='utf-8'))
+        result = read_json(file)
         known = isinstance(result, dict) and result.get('bench') in RESULTS
         if known: written += show_result(result, file.with_suffix('.md'))
         else: print(f'{file.name}: names no benchmark that is known, left alone')

@@ -6,7 +6,7 @@
 __all__ = ['bench_text']
 
 # %% ../../nbs/api/bench/07_text.ipynb #3c34c2d1
-import json, tempfile, time
+import tempfile, time
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -315,7 +315,7 @@ def _facts(b, about):
 # %% ../../nbs/api/bench/07_text.ipynb #9c812b4e
 def _adopt(b, file):
     "Take over the measurements of an earlier result."
-    old = json.loads(file.read_text(encoding='utf-8')) if file.exists() else {}
+    old = read_json(file) if file.exists() else {}
     if old.get('settings') != b.settings: return
     parts = {'real' if k == REAL else k: r for k, r in old['rows'].items()}
     parts |= dict(judge=dict(accuracy=old['real']), **{k: old[k] for k in ('activities', 'rare', 'cost')})

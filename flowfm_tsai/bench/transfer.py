@@ -7,7 +7,7 @@ __all__ = ['Pool', 'ActivitySet', 'add_set', 'Protocol', 'add_protocol', 'Pretra
            'transfer_table', 'plot_transfer', 'fill_page', 'figure_lines', 'bench_har']
 
 # %% ../../nbs/api/bench/05_transfer.ipynb #1860ddd9
-import json, re, runpy, time
+import re, runpy, time
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import takewhile
@@ -313,14 +313,14 @@ def result(self:TransferBench, commands, maps=()):
     facts = dict(ours=dict(key=OURS.key, name=OURS.name), rows=_listed(METHODS, old('rows'), rows, colour='lightgrey'),
                  sets=_listed(SETS, old('sets'), sets), protocols=_listed(PROTOCOLS, old('protocols'), protocols, labels=None),
                  slow_steps=SLOW_STEPS, maps=list(maps))
-    cells = {p: json.loads(f.read_text()) for p, f in files.items()}
+    cells = {p: read_json(f) for p, f in files.items()}
     return dict(bench='har', settings=self.settings, commands=commands, cells=cells, facts=facts)
 
 # %% ../../nbs/api/bench/05_transfer.ipynb #278ca3ea
 @patch
 def adopt(self:TransferBench, file):
     "Take over the cells of an earlier result, and give the commands that made it."
-    old = json.loads(file.read_text()) if file.exists() else {}
+    old = read_json(file) if file.exists() else {}
     if old.get('settings') != self.settings: return []
     for path, cell in old['cells'].items(): self.once(path, lambda: cell)
     self.known = old.get('facts', {})

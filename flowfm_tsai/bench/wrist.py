@@ -6,7 +6,6 @@
 __all__ = ['bench_wrist']
 
 # %% ../../nbs/api/bench/06_wrist.ipynb #dfd743c7
-import json
 from dataclasses import dataclass, field
 import numpy as np
 import matplotlib.pyplot as plt
@@ -116,7 +115,7 @@ class _Task:
 # %% ../../nbs/api/bench/06_wrist.ipynb #fe9dd07e
 def _adopt(b, tasks, file):
     "Take over the measurements of an earlier result."
-    old = json.loads(file.read_text()) if file.exists() else {}
+    old = read_json(file) if file.exists() else {}
     if old.get('settings') != b.settings: return
     for task in tasks:
         for way in WAYS:

@@ -91,7 +91,7 @@ class PretextCallback(Callback):
 @patch(as_prop=True)
 def net(self:PretextCallback) -> JointModel:
     "The model itself."
-    return getattr(self.learn.model, 'module', self.learn.model)
+    return unwrapped(self.learn)
 
 @patch(as_prop=True)
 def tasks(self:PretextCallback) -> list:

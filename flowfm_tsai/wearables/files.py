@@ -56,12 +56,12 @@ def load_labelled(
     if data.y is None: raise ValueError(f"{file!r} has no classes y, and they are needed here")
     data = data[:]
     data.y = class_labels(data.y, f'{file}: y')
-    train, test = held_out(len(data), data.pid)
-    if len(known := np.unique(data.y[train])) < 2: raise ValueError(f"{file}: the windows to train on have one class, {known[0]}")
     if data.pid is not None and (bad := missing_labels(data.pid)).any():
         raise ValueError(f"{file}: pid: {bad.sum()} of {len(bad)} windows have no subject, the first is window {bad.argmax()}: "
                          "leave them out, or leave pid out")
-    known = data.pid is not None and len(set(data.pid.tolist())) > 1
-    who = f', of {len(set(data.pid[test].tolist()))} subjects not trained on' if known else ''
+    train, test = held_out(len(data), data.pid)
+    if len(known := np.unique(data.y[train])) < 2: raise ValueError(f"{file}: the windows to train on have one class, {known[0]}")
+    unseen = set() if data.pid is None else {*data.pid[test].tolist()} - {*data.pid[train].tolist()}
+    who = f', of {len(unseen)} subjects not trained on' if unseen else ''
     print(f'{len(train)} windows to train on, {len(test)} to test{who}', flush=True)
     return data, train, test

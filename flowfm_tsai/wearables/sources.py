@@ -6,7 +6,7 @@
 __all__ = ['SOURCES', 'Source', 'block', 'codes', 'register_source', 'load']
 
 # %% ../../nbs/api/wearables/02_sources.ipynb #9f84c1b8
-import contextlib, hashlib, importlib, importlib.metadata, inspect, json, os, re, shutil, sys
+import contextlib, hashlib, importlib, importlib.metadata, inspect, os, re, shutil, sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -259,7 +259,7 @@ def _write_part(part, windows):
 def _kept(part, memo):
     "Note and windows of a recording that an earlier run finished; `None` if it didn't, or they are damaged."
     try:
-        notes = json.loads(memo.read_text(encoding='utf-8'))
+        notes = read_json(memo)
         data = open_windows(part) if notes['windows'] else None
         return (notes, data) if data is None or len(data) == notes['windows'] else None
     except (OSError, ValueError, KeyError, TypeError): return None
