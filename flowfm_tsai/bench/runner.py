@@ -22,7 +22,6 @@ from fastcore.basics import patch
 from ..saving import *
 from ..callbacks import *
 from ..pretrained import *
-from ..resuming import *
 
 # %% ../../nbs/api/bench/00_runner.ipynb #0ebaf7ef
 def clock() -> float: # Seconds
