@@ -74,6 +74,7 @@ def prepare(self:SignalCallback,
     b:Batch, # Gets `changed`, the windows, and `changes` (B, K): which changes each has seen
 ):
     x, gen = b.x1.nan_to_num(0.), self.rand_generator(b.x1.device)
+    if x.shape[-1] < 8: raise ValueError(f"expected windows of at least 8 time steps, got {x.shape[-1]}: too short to ask how time runs")
     b.changes = torch.rand(len(x), len(self.changes), generator=gen, device=x.device) < .5
     b.movement = x.std(-1).mean(1) # (B,)
     for name, done in zip(self.changes, b.changes.unbind(1)): x = torch.where(done[:, None, None], CHANGES[name](x, gen), x)
