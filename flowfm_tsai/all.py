@@ -6,6 +6,7 @@ from .diffusion import NoiseSchedule
 from .models import HEADS, MODELS, DiffFM, FlowFM, JointModel, register
 from .pretext.base import PretextCallback
 from .pretext.flow import CFMCallback, DDPMCallback, DGSCallback, PathCallback
+from .pretext.contrastive import ContrastCallback
 from .pretext.distillation import DistillCallback
 from .callbacks import EMACallback, ResumeCallback
 from .pretrained import from_pretrained, shipped
@@ -27,7 +28,8 @@ from .wearables.tfms import WRIST_TFMS, MirrorSides, RandomRotation, wearable_tf
 __all__ = [
     'flowfm_learner', 'difffm_learner', 'distill_learner', 'JointLearner', # learners
     'FlowFM', 'DiffFM', 'JointModel', 'from_pretrained', 'shipped', 'register', # models, and weights
-    'CFMCallback', 'DDPMCallback', 'DGSCallback', 'DistillCallback', 'PathCallback', 'PretextCallback', # tasks without labels
+    'CFMCallback', 'DDPMCallback', 'DGSCallback', 'DistillCallback', 'PathCallback', # tasks without labels, with a path
+    'ContrastCallback', 'PretextCallback', # and for the encoder
     'LinearPath', 'NoiseSchedule', 'LogitNormal', 'uniform_t', 'Sampler', # from noise to data
     'PATHS', 'SAMPLERS', 'MODELS', 'HEADS', # where parts of your own are registered
     'EMACallback', 'ResumeCallback', # beside any training

@@ -25,6 +25,7 @@ COMMANDS = {'demo': ('flowfm_tsai.demo', 'demo', 'pretrain, transfer and generat
             'bench training': ('flowfm_tsai.bench.training', 'bench_training', 'compare flow and diffusion: how fast they learn'),
             'bench har': ('flowfm_tsai.bench.transfer', 'bench_har', 'measure transfer to activities against baselines'),
             'bench wrist': ('flowfm_tsai.bench.wrist', 'bench_wrist', 'measure what the weights that ship are worth'),
+            'bench tasks': ('flowfm_tsai.bench.tasks', 'bench_tasks', 'measure what each pretext task makes of the encoder'),
             'bench text': ('flowfm_tsai.bench.text', 'bench_text', 'measure whether generated signals do what their sentences say'),
             'bench data': ('flowfm_tsai.bench.disk', 'bench_data', 'measure reading, memory and speed of windows on disk'),
             'bench loop': ('flowfm_tsai.bench.loop', 'bench_loop', 'measure what the training loop adds to a bare PyTorch step'),

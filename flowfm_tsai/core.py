@@ -29,11 +29,11 @@ def plain(
 
 # %% ../nbs/api/00_core.ipynb #c6d6ca4f
 def expand_t(
-    t:Tensor, # (B,) one value per sample
+    t:Tensor, # (B,) one value per sample; or what broadcasts already, with as many dimensions as `x`
     x:Tensor, # (B, ...) what it will be multiplied with
 ) -> Tensor: # (B, 1, ..., 1), as many dimensions as `x`
     "Give `t` trailing dimensions so that it broadcasts over `x`."
-    return t.reshape(-1, *[1]*(x.ndim-1))
+    return t if t.ndim == x.ndim else t.reshape(-1, *[1]*(x.ndim-1))
 
 # %% ../nbs/api/00_core.ipynb #3fd655a4
 def make_generator(

@@ -59,7 +59,7 @@ class NoiseSchedule(Part):
 def sample(self:NoiseSchedule,
     x0:Tensor, # (B, ...) noise
     x1:Tensor, # (B, ...) data
-    t:Tensor, # (B,) times k / n
+    t:Tensor, # (B,) times k / n; or (B, 1, L), one for each step of the signal
 ) -> tuple[Tensor, Tensor]: # x_k and the target, which is the noise, both shaped like x1
     "The point at a step, and the noise in it (Ho et al. 2020, equations 4 and 14)."
     a = expand_t(self.alphas_bar.to(t.device)[(t*self.n).round().long()], x1)

@@ -137,3 +137,14 @@ def layers(self:ViT1d,
         h = block(h)
         if i in self.read_after: out.append(h)
     return out
+
+# %% ../nbs/api/02_encoder.ipynb #254bc64a
+@patch(as_prop=True)
+def n_learnt(self:ViT1d) -> int: # The last so many of `n_features`
+    "How much of the representation comes from the blocks, rather than from what goes into them."
+    return 2*self.dim*sum(i > 0 for i in self.read_after) if self.readout == 'layers' else self.dim
+
+@patch(as_prop=True)
+def patch_steps(self:ViT1d) -> int:
+    "Time steps of the window that a token stands for."
+    return (self.stem or self.patch_embed).patch_size

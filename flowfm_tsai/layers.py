@@ -149,19 +149,19 @@ def init_linear(
 
 # %% ../nbs/api/01_layers.ipynb #ca75b299
 def sinusoidal_time(
-    t:Tensor, # (B,) in [0, 1]
+    t:Tensor, # (...) in [0, 1]
     dim:int=256, # Width; even
     scale:float=1000., # What t is multiplied with
     max_period:float=10000., # Slowest period
-) -> Tensor: # (B, dim)
+) -> Tensor: # (..., dim)
     "Sinusoidal embedding of t (Vaswani et al. 2017, section 3.5; cosines first, as in diffusion models)."
     freqs = torch.exp(-math.log(max_period) * torch.arange(dim//2, dtype=torch.float32, device=t.device) / (dim//2))
-    a = scale * t.float()[:, None] * freqs
+    a = scale * t.float()[..., None] * freqs
     return torch.cat([a.cos(), a.sin()], -1)
 
 # %% ../nbs/api/01_layers.ipynb #d3b0d49a
 class TimeEmbedding(nn.Module):
-    "Sinusoidal embedding of time followed by an MLP: t (B,) -> (B, dim)."
+    "Sinusoidal embedding of time followed by an MLP: t (...) -> (..., dim)."
     def __init__(self,
         dim:int, # Width of the embedding
         n_freqs:int=256, # Width of the sinusoidal part
@@ -173,6 +173,6 @@ class TimeEmbedding(nn.Module):
             nn.init.zeros_(self.mlp[i].bias)
 
     def forward(self,
-        t:Tensor, # (B,) in [0, 1]
-    ) -> Tensor: # (B, dim)
+        t:Tensor, # (...) in [0, 1]
+    ) -> Tensor: # (..., dim)
         return self.mlp(sinusoidal_time(t, self.n_freqs).to(self.mlp[0].weight)) # made in float32, whatever the weights are

@@ -50,7 +50,7 @@ class LinearPath(Part):
     def sample(self,
         x0:Tensor, # (B, ...) noise
         x1:Tensor, # (B, ...) data; NaN where missing
-        t:Tensor, # (B,) in [0, 1]
+        t:Tensor, # (B,) in [0, 1]; or (B, 1, L), a time for each step
     ) -> tuple[Tensor, Tensor]: # x_t and the target u_t, both shaped like x1
         "The point at time t and its velocity (Lipman et al. 2023, equations 22 and 23, σ_min = 0)."
         u = x1 - x0

@@ -15,18 +15,18 @@ from .layers import *
 # %% ../nbs/api/03_velocity.ipynb #6088761b
 def modulate(
     x:Tensor, # (B, N, dim)
-    shift:Tensor, # (B, dim)
-    scale:Tensor, # (B, dim)
+    shift:Tensor, # (B, 1 or N, dim)
+    scale:Tensor, # (B, 1 or N, dim)
 ) -> Tensor: # (B, N, dim)
     "Scale and shift the tokens of each sample."
-    return torch.addcmul(shift.unsqueeze(1), x, 1 + scale.unsqueeze(1))
+    return torch.addcmul(shift, x, 1 + scale)
 
 # %% ../nbs/api/03_velocity.ipynb #03fb5814
 def _bare_norm(dim): return nn.LayerNorm(dim, elementwise_affine=False, eps=1e-6)
 
 # %% ../nbs/api/03_velocity.ipynb #abb405c3
 class AdaLNZeroBlock(nn.Module):
-    "Transformer block steered by a condition through adaLN-Zero: (B, N, dim), (B, dim) -> (B, N, dim)."
+    "Transformer block steered by a condition through adaLN-Zero: (B, N, dim), (B, 1 or N, dim) -> (B, N, dim)."
     def __init__(self,
         dim:int, # Width
         n_heads:int, # Attention heads
@@ -41,11 +41,11 @@ class AdaLNZeroBlock(nn.Module):
 
     def forward(self,
         x:Tensor, # (B, N, dim)
-        c:Tensor, # (B, dim) the summed conditions
+        c:Tensor, # (B, 1 or N, dim) the summed conditions
     ) -> Tensor: # (B, N, dim)
         shift1, scale1, gate1, shift2, scale2, gate2 = self.adaLN_modulation(c).chunk(6, -1)
-        x = torch.addcmul(x, gate1.unsqueeze(1), self.attn(modulate(self.norm1(x), shift1, scale1)))
-        return torch.addcmul(x, gate2.unsqueeze(1), self.mlp(modulate(self.norm2(x), shift2, scale2)))
+        x = torch.addcmul(x, gate1, self.attn(modulate(self.norm1(x), shift1, scale1)))
+        return torch.addcmul(x, gate2, self.mlp(modulate(self.norm2(x), shift2, scale2)))
 
 # %% ../nbs/api/03_velocity.ipynb #3096b345
 class FinalLayer(nn.Module):
@@ -61,7 +61,7 @@ class FinalLayer(nn.Module):
 
     def forward(self,
         x:Tensor, # (B, N, dim)
-        c:Tensor, # (B, dim)
+        c:Tensor, # (B, 1 or N, dim)
     ) -> Tensor: # (B, N, out)
         return self.linear(modulate(self.norm(x), *self.adaLN_modulation(c).chunk(2, -1)))
 
@@ -102,7 +102,7 @@ class DiT1d(nn.Module):
 
     def forward(self,
         x:Tensor, # (B, c_in, L) noisy signal x_t
-        t:Tensor, # (B,) time in [0, 1]
+        t:Tensor, # (B,) time in [0, 1], or (B, N): one for each patch
         cond:Optional[dict]=None, # Vectors of the named conditions, (B, n_features) each; one left out or None counts as zero
     ) -> Tensor: # (B, c_in, L)
         c = self._condition(t.to(x.device), cond or {})
@@ -110,7 +110,7 @@ class DiT1d(nn.Module):
         h = h + sincos_positions(h.shape[1], self.dim, h.device).to(self.final_layer.linear.weight.dtype)
         for block in self.blocks: h = block(h, c)
         v = unpatchify(self.final_layer(h, c), self.c_in, x.shape[-1])
-        return torch.addcmul(v, self.skip(c).unsqueeze(-1), x)
+        return torch.addcmul(v, self._each_step(self.skip(c), x.shape[-1]), x)
 
 # %% ../nbs/api/03_velocity.ipynb #9055bc15
 @patch
@@ -120,13 +120,19 @@ def _zero_outputs(self:DiT1d):
 
 # %% ../nbs/api/03_velocity.ipynb #5aafcc57
 @patch
-def _condition(self:DiT1d, t, cond): # (B,) and vectors by name -> (B, dim)
-    c = self.time_embed(t)
+def _condition(self:DiT1d, t, cond): # (B,) or (B, N) and vectors by name -> (B, 1 or N, dim)
+    c = self.time_embed(t.reshape(len(t), -1))
     for name, value in cond.items():
         if name not in self.conditions:
             raise KeyError(f"unknown condition {name!r}: this network has {list(self.conditions)}; see add_condition")
-        if value is not None: c = c + self.conditions[name](value)
+        if value is not None: c = c + self.conditions[name](value).unsqueeze(1)
     return c
+
+# %% ../nbs/api/03_velocity.ipynb #4bac2fad
+@patch
+def _each_step(self:DiT1d, gain, length): # (B, 1 or N, C) -> (B, C, 1 or length)
+    gain = gain.transpose(1, 2)
+    return gain if gain.shape[-1] == 1 else gain.repeat_interleave(self.patch_embed.patch_size, -1)[..., :length]
 
 # %% ../nbs/api/03_velocity.ipynb #814450dc
 @patch

@@ -38,12 +38,21 @@ def after_create(self:PathCallback):
 
 # %% ../../nbs/api/pretext/01_flow.ipynb #4d3aff5e
 @patch
+def times(self:PathCallback,
+    n:int, # How many
+    device, # Where
+) -> Tensor: # (n,) in [0, 1]
+    "Draw times."
+    return (self.time_sampler or self.net.path.sample_t)(n, generator=self.rand_generator(device), device=device)
+
+@patch
 def corrupt(self:PathCallback,
     x1:Tensor, # (B, C, L) standardised windows; NaN where missing
-) -> tuple: # x_t (B, C, L), t (B,), and the target (B, C, L), NaN where missing
+    t:Optional[Tensor]=None, # (B,) times, or (B, 1, L); drawn by default
+) -> tuple: # x_t (B, C, L), t, and the target (B, C, L), NaN where missing
     "Noise, a time, and the point between."
     path, gen = self.net.path, self.rand_generator(x1.device)
-    t = (self.time_sampler or path.sample_t)(len(x1), generator=gen, device=x1.device)
+    if t is None: t = self.times(len(x1), x1.device)
     x0 = torch.randn(x1.shape, generator=gen, device=x1.device)
     xt, u = path.sample(x0, x1.nan_to_num(0.), t)
     return xt, t, u.masked_fill(x1.isnan(), torch.nan)
