@@ -11,7 +11,10 @@ from typing import Callable, Optional, Union
 from fastcore.foundation import L
 from fastcore.meta import delegates
 from .models import *
+from .data.augment import *
 from .pretext.flow import *
+from .pretext.contrastive import *
+from .pretext.whiten import *
 from .pretext.distillation import *
 from .joint import *
 
@@ -22,6 +25,12 @@ def _tasks(flow, p, tasks, flow_weight):
         raise ValueError(f"flow_weight={flow_weight}: expected more than 0, or 0 beside other tasks=")
     flow.weight = flow_weight
     return [*([flow, DGSCallback(p)] if flow_weight else []), *L(tasks)]
+
+def _beside(tasks, view, config):
+    "What trains the encoder beside flow matching, and what the encoder sees there."
+    if tasks is not None or isinstance(config, str): return tasks, view # a configuration by name is trained as it was published
+    view = L(view) or SERIES_TFMS
+    return [ContrastCallback(view=view, weight=.3), WhitenCallback(view)], view
 
 def _documented(f):
     "Let the reference find the text of what is passed on."
@@ -35,15 +44,17 @@ def flowfm_learner(
     dls, # tsai dataloaders: without targets to pretrain, with targets (classes, numbers, forecasts) for a downstream task
     p:float=.5, # DGS: probability of switching a sample's representation off in pretraining
     time_sampler:Optional[Callable]=None, # Times of training, such as `LogitNormal()`; those of the path by default: uniform
-    view=None, # Random batch transforms, such as `wearable_tfms()`: the encoder sees what they make of a window, in pretraining
-    tasks=None, # Further pretext tasks for the encoder, a callback or several
+    view=None, # Random batch transforms, such as `wearable_tfms()`: what the encoder sees in pretraining; `SERIES_TFMS` for contrast
+    tasks=None, # Further pretext tasks for the encoder; contrast and whitening by default, `[]` for none
     flow_weight:float=1., # Weight of flow matching beside other tasks; 0 leaves it out
+    config:Union[str, dict, None]=None, # Networks by name ('paper', 'plain'), or further arguments of the model
     arch:type=FlowFM, # The model's class: `FlowFM`, or one of your own
     **kwargs, # Further arguments of fastai's `Learner`
 ) -> JointLearner:
     "A learner that pretrains FlowFM on windows without labels, or uses it for the task that the targets pose."
+    tasks, view = _beside(tasks, view, config)
     flow = (CFMCallback if issubclass(arch, FlowFM) else PathCallback)(time_sampler, view)
-    return joint_learner(dls, arch, _tasks(flow, p, tasks, flow_weight), **kwargs)
+    return joint_learner(dls, arch, _tasks(flow, p, tasks, flow_weight), config=config, **kwargs)
 
 # %% ../nbs/api/24_learner.ipynb #f1a09748
 @_documented
@@ -52,14 +63,15 @@ def difffm_learner(
     dls, # tsai dataloaders: without targets to pretrain, with targets (classes, numbers, forecasts) for a downstream task
     p:float=.5, # DGS: probability of switching a sample's representation off in pretraining
     schedule:Optional[str]=None, # Noise schedule: 'linear' (the default) or 'cosine'; a checkpoint brings its own
-    view=None, # Random batch transforms, such as `wearable_tfms()`: the encoder sees what they make of a window, in pretraining
-    tasks=None, # Further pretext tasks for the encoder, a callback or several
+    view=None, # Random batch transforms, such as `wearable_tfms()`: what the encoder sees in pretraining; `SERIES_TFMS` for contrast
+    tasks=None, # Further pretext tasks for the encoder; contrast and whitening by default, `[]` for none
     flow_weight:float=1., # Weight of diffusion beside other tasks; 0 leaves it out
     config:Union[str, dict, None]=None, # Networks by name ('paper', 'plain'), or further arguments of the model
     arch:type=DiffFM, # The model's class: `DiffFM`, or one of your own
     **kwargs, # Further arguments of fastai's `Learner`
 ) -> JointLearner:
     "The same for DiffFM, the diffusion twin."
+    tasks, view = _beside(tasks, view, config)
     config = {**model_config(config), **({'schedule': schedule} if schedule else {})}
     return joint_learner(dls, arch, _tasks(DDPMCallback(view), p, tasks, flow_weight), config=config, **kwargs)
 

@@ -91,6 +91,7 @@ class JointModel(Part, nn.Module):
         dropout:float=0., # Dropout in the encoder
         stem:str='ppv', # What the encoder's tokens are made of: 'ppv', which does with half of the blocks, or 'patch'
         readout:str='layers', # What the representation is read from: 'layers', 'mean' or 'class' (see `ViT1d`)
+        whiten:bool=False, # Whether representations are whitened (see `Whitening`) before they are read; not for the velocity network
         rotary:bool=True, # Rotary positions in the velocity network (see `DiT1d`)
         conditions:Optional[dict]=None, # Further conditions of the velocity network: name and length of the vector
         inputs:Optional[dict]=None, # What `generate` takes for a condition: keyword, and `condition`, encoder's `name`, arguments
@@ -106,6 +107,7 @@ class JointModel(Part, nn.Module):
         common = dict(patch_size=patch_size, mlp_ratio=mlp_ratio)
         self.backbone = ViT1d(c_in, **{**s, 'depth': blocks}, **common, dropout=dropout, stem=stem, readout=readout)
         self.head_nf = self.backbone.n_features
+        self.whitening = Whitening(self.head_nf) if whiten else None
         conditions = {'r': self.head_nf, **(conditions or {})}
         self.velocity = DiT1d(c_in, **s, **common, conditions=conditions, rotary=rotary)
         self.head = custom_head if isinstance(custom_head, nn.Module) else (custom_head or linear_head)(self.head_nf, c_out, 1)
@@ -165,9 +167,15 @@ def standardise(self:JointModel,
     return self.units.standardise(x)
 
 @patch
-def _features(self:JointModel, x):
-    "The representation, in the precision of the weights."
+def _raw(self:JointModel, x):
+    "What the encoder says, in the precision of the weights."
     return self.backbone(self.standardise(x).nan_to_num(0.).to(self.dtype))
+
+@patch
+def _features(self:JointModel, x):
+    "The representation that is read: whitened, if it is to be."
+    r = self._raw(x)
+    return r if self.whitening is None else self.whitening(r)
 
 @patch
 def encode(self:JointModel,
@@ -386,7 +394,7 @@ def _sample(self:JointModel, sampler, vectors, like, scales, total, n, seq_len, 
         for i in with_bar(starts, progress):
             noise = randn_each(min(bs, total-i), (self.c_in, seq_len), gen).to(device)
             which = torch.arange(i, i+len(noise))//n
-            cond = {} if like is None else {'r': self.encode(like[which % len(like)])}
+            cond = {} if like is None else {'r': self._raw(like[which % len(like)]).float()}
             cond |= {k: v[which % len(v)].to(device) for k, v in vectors.items()}
             field, cost = guided(self._field, cond, scales)
             x1, nfe = sampler(field, noise, self.path, gen, steps_bar)

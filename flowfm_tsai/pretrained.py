@@ -26,7 +26,7 @@ from .saving import *
 WEIGHTS, CONFIG = 'model.safetensors', 'config.json'
 SHIPPED = Path(str(files('flowfm_tsai')))/'weights' # weights that come with the package
 
-_FORMAT, _NEW = 7, f'{WEIGHTS}.new' # of the page; and weights that are about to take their place
+_FORMAT, _NEW = 8, f'{WEIGHTS}.new' # of the page; and weights that are about to take their place
 _STATS = ('mean', 'std', 'in_scale', 'in_shift') # of the units, beside the weights
 
 def _page_sum(page):
@@ -171,8 +171,9 @@ def _from_5(d):
     return dict(format=6, **outer, config=d, intake=None)
 
 def _from_6(d): return {**d, 'format': 7}
+def _from_7(d): return {**d, 'format': 8, 'config': dict(d['config'], whiten=False) if isinstance(d.get('config'), dict) else None}
 
-_UPGRADES = {4: _from_4, 5: _from_5, 6: _from_6}
+_UPGRADES = {4: _from_4, 5: _from_5, 6: _from_6, 7: _from_7}
 
 # %% ../nbs/api/11_pretrained.ipynb #e61f80ee
 def _read_config(file):
@@ -184,7 +185,7 @@ def _read_config(file):
         advice = 'pretrain again' if fmt < _FORMAT else 'update flowfm_tsai'
         known = ', '.join(map(str, (*_UPGRADES, _FORMAT)))
         raise ValueError(f"{file} has format {fmt}, this version of flowfm_tsai reads formats {known}: {advice}")
-    if fmt == _FORMAT and d.get('checksum') != _page_sum(d):
+    if fmt >= 7 and d.get('checksum') != _page_sum(d):
         raise ValueError(f"{file} was changed after it was written (its checksum differs): it is damaged, or was edited. Save or download "
                          "the checkpoint again; what is to be changed can be given to save_pretrained")
     while d['format'] != _FORMAT: d = _UPGRADES[d['format']](d)

@@ -29,13 +29,24 @@ class Batch:
         x:Tensor, # (B, C, L) as the dataloaders give them; NaN where missing
         x1:Tensor, # (B, C, L) standardised; NaN where missing
         targets:tuple=(), # Of the dataloaders, if they have some
-    ): self.x, self.x1, self.targets, self.shape, self.tasks, self.losses = x, x1, targets, x.shape, [], {}
+    ):
+        self.x, self.x1, self.targets, self.shape, self.tasks, self.losses = x, x1, targets, x.shape, [], {}
+        self.views, self.features = {}, {} # two views of each window, by what made them, and what the encoder says of them
+        self.shared = False # whether flow matching has the first of these
 
     def predictions(self,
         model:JointModel, # The networks
     ) -> dict: # What each task makes of the batch, by the task's name
         "Let every task ask the model."
         return {t.task: t.predict(model, self) for t in self.tasks}
+
+    def represent(self,
+        model:JointModel, # The networks
+        key, # Of the views
+    ) -> Tensor: # (2B, F): of the first views, then of the second ones
+        "What the encoder says of both views, computed once for all tasks."
+        if key not in self.features: self.features[key] = model.backbone(self.views[key])
+        return self.features[key]
 
 # %% ../../nbs/api/pretext/00_base.ipynb #2037d547
 class TaskLoss:
@@ -73,7 +84,7 @@ class TaskMetric(Metric):
 class PretextCallback(Callback):
     "Base of pretext tasks: `prepare`, `predict` and `loss` make one."
     order, run_valid = 9, True
-    task, arch, trains = 'pretext', JointModel, ('backbone',)
+    task, arch, trains, pairs = 'pretext', JointModel, ('backbone',), False # whether it compares two views
 
     def __init__(self,
         weight:float=1., # Of its loss, where there are several tasks
@@ -98,6 +109,11 @@ def net(self:PretextCallback) -> JointModel:
 def tasks(self:PretextCallback) -> list:
     "All pretext tasks of the learner."
     return [cb for cb in self.learn.cbs if isinstance(cb, PretextCallback)]
+
+@patch(as_prop=True)
+def key(self:PretextCallback):
+    "Which views a task is about: those of two tasks are the same if the same transforms make them."
+    return tuple(map(id, self.view.fs)) if self.view else None
 
 # %% ../../nbs/api/pretext/00_base.ipynb #cef643c1
 @patch

@@ -27,7 +27,7 @@ class ContrastCallback(ViewCallback):
     "Two views of a window are alike, and unlike those of all others (NT-Xent; Chen et al. 2020)."
     task = 'contrast'
     def __init__(self,
-        temperature:float=.1, # The lower, the more the nearest of the others count
+        temperature:float=.5, # The lower, the more the nearest of the others count
         view=SERIES_TFMS, # Random batch transforms that make a view; all that they change is what the encoder learns to overlook
         dim:int=128, # Numbers behind the projector
         weight:float=1., # Of its loss, where there are several tasks

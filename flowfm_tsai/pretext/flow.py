@@ -64,12 +64,20 @@ def prepare(self:PathCallback,
 ):
     "What the networks will be asked."
     if self.training: self.net.trained_len.fill_(b.shape[-1])
-    b.seen = self.net.standardise(self.seen(b.x)).float().nan_to_num(0.)
+    b.shared = self.training and any(t.pairs and t.key == self.key for t in self.tasks)
+    b.seen = None if b.shared else self.net.standardise(self.seen(b.x)).float().nan_to_num(0.)
     b.xt, b.t, b.target = self.corrupt(b.x1)
     b.keep, b.cond = None, None
 
 @patch
-def predict(self:PathCallback, model, b): return model.forward(b.xt, b.t, b.seen, b.keep, b.cond)
+def predict(self:PathCallback, model, b):
+    if not b.shared: return model.forward(b.xt, b.t, b.seen, b.keep, b.cond)
+    r = b.represent(model, self.key)[:b.shape[0]]
+    return model.velocity(b.xt, b.t, {'r': _kept(r, b.keep), **(b.cond or {})})
+
+def _kept(r, keep):
+    "The representations of some samples, zero vectors for the rest."
+    return r if keep is None else torch.zeros_like(r).index_copy(0, keep, r[keep])
 
 @patch
 def loss(self:PathCallback, pred, b): return masked_mse(pred, b.target)

@@ -18,7 +18,7 @@ from .base import *
 # %% ../../nbs/api/pretext/03_views.ipynb #bea6147f
 class ViewCallback(PretextCallback):
     "Base of tasks that compare two random views of each window: a subclass has a `task`, and a `loss` of their projections."
-    task = 'views'
+    task, pairs = 'views', True
     def __init__(self,
         view=SERIES_TFMS, # Random batch transforms that make a view; all that they change is what the encoder learns to overlook
         dim:int=128, # Numbers behind the projector
@@ -43,9 +43,8 @@ def draw(self:ViewCallback,
 def prepare(self:ViewCallback,
     b:Batch, # Gets `views`, by the transforms that made them
 ):
-    self.key, views = tuple(map(id, self.view.fs)), vars(b).setdefault('views', {})
-    if self.key in views: return
-    with self.repeatable(b.x.device): views[self.key] = torch.cat([self.draw(b), self.draw(b)]) # (2B, C, L)
+    if self.key in b.views: return
+    with self.repeatable(b.x.device): b.views[self.key] = torch.cat([self.draw(b), self.draw(b)]) # (2B, C, L)
 
 # %% ../../nbs/api/pretext/03_views.ipynb #299b736e
 @patch
@@ -53,6 +52,5 @@ def predict(self:ViewCallback,
     model:JointModel, # The networks
     b:Batch, # Gets `features` of the views
 ) -> Tensor: # (2B, dim): the first views, then the second ones
-    features = vars(b).setdefault('features', {})
-    if self.key not in features: features[self.key] = learnt(model, b.views[self.key])
-    return model.projectors[self.task](features[self.key]).float()
+    r = b.represent(model, self.key)[:, -model.backbone.n_learnt:]
+    return model.projectors[self.task](r).float()
