@@ -245,14 +245,14 @@ def _scored(rows):
         if base is not None and c is not base: found[row].update(zip(('difference', 'low', 'high'), paired_interval(c, base)))
     return found
 
-# %% ../../nbs/api/bench/09_tasks.ipynb #6d90f7f5
+# %% ../../nbs/api/bench/09_tasks.ipynb #aaed82c1
 def _said(cell):
     "A cell of the table, in percent."
     if cell is None: return '—'
     score, *more = (f"{100*cell[k]:{'.1f' if k != 'difference' else '+.1f'}}" for k in cell)
     if not more: return score
     mark = '**'*(cell['low'] > 0 or cell['high'] < 0)
-    return f'{score} ({mark}{more[0]}{mark} {more[1]} to {more[2]})'
+    return f'{score} ({mark}{more[0]}{mark}, {more[1]} to {more[2]})'
 
 # %% ../../nbs/api/bench/09_tasks.ipynb #4e50af79
 READOUTS = dict(few='probe, {labels} labels of each class', many='probe, up to {cap} labels',
