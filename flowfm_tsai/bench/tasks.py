@@ -235,22 +235,23 @@ def _stacked(rows):
         for d, p, a, b, n in own: out[r][d, who[p], at[a], at[b]] += n
     return out
 
-# %% ../../nbs/api/bench/09_tasks.ipynb #107e6dde
+# %% ../../nbs/api/bench/09_tasks.ipynb #1fa1217e
 def _scored(rows):
     "Score of each row, and its difference to the untrained network with the ends of the interval."
     arrays, found = _stacked(rows), {}
-    base = arrays.get(UNTRAINED.name)
+    base, people = arrays.get(UNTRAINED.name), next(iter(arrays.values())).shape[1]
+    known = ('difference', 'low', 'high') if people > 1 else ('difference',)
     for row, c in arrays.items():
-        found[row] = dict(score=float(_f1(c, np.ones((1, c.shape[1])))[0]))
-        if base is not None and c is not base: found[row].update(zip(('difference', 'low', 'high'), paired_interval(c, base)))
+        found[row] = dict(score=float(_f1(c, np.ones((1, people)))[0]))
+        if base is not None and c is not base: found[row].update(zip(known, paired_interval(c, base)))
     return found
 
-# %% ../../nbs/api/bench/09_tasks.ipynb #aaed82c1
+# %% ../../nbs/api/bench/09_tasks.ipynb #1f7755eb
 def _said(cell):
     "A cell of the table, in percent."
     if cell is None: return '—'
     score, *more = (f"{100*cell[k]:{'.1f' if k != 'difference' else '+.1f'}}" for k in cell)
-    if not more: return score
+    if len(more) < 3: return ' '.join([score, *(f'({d})' for d in more)])
     mark = '**'*(cell['low'] > 0 or cell['high'] < 0)
     return f'{score} ({mark}{more[0]}{mark}, {more[1]} to {more[2]})'
 
