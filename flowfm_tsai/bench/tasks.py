@@ -235,14 +235,14 @@ def _stacked(rows):
         for d, p, a, b, n in own: out[r][d, who[p], at[a], at[b]] += n
     return out
 
-# %% ../../nbs/api/bench/09_tasks.ipynb #1fa1217e
+# %% ../../nbs/api/bench/09_tasks.ipynb #b3a22ff0
 def _scored(rows):
     "Score of each row, and its difference to the untrained network with the ends of the interval."
     arrays, found = _stacked(rows), {}
-    base, people = arrays.get(UNTRAINED.name), next(iter(arrays.values())).shape[1]
-    known = ('difference', 'low', 'high') if people > 1 else ('difference',)
+    base = arrays.get(UNTRAINED.name)
     for row, c in arrays.items():
-        found[row] = dict(score=float(_f1(c, np.ones((1, people)))[0]))
+        known = ('difference', 'low', 'high') if c.shape[1] > 1 else ('difference',)
+        found[row] = dict(score=float(_f1(c, np.ones((1, c.shape[1])))[0]))
         if base is not None and c is not base: found[row].update(zip(known, paired_interval(c, base)))
     return found
 
