@@ -17,6 +17,7 @@ from .saving import *
 from .processes import *
 from .state import *
 from .wearables.tfms import *
+from .data.augment import *
 from .callbacks import *
 from .wearables.sources import *
 from .wearables.har import pool
@@ -111,6 +112,8 @@ def pretrain(
     ema:Optional[float]=None, # Keep a moving average of the weights with this decay, such as 0.999
     turn:float=0., # Wrist-worn sensors: the encoder sees a window turned by up to so many degrees
     shift:int=0, # The encoder sees a window shifted by up to so many time steps
+    scale:float=1., # The encoder sees a movement up to so many times as strong or as weak
+    contrast:float=.3, # Weight of contrast between views, beside flow matching; 0: flow matching alone, nothing is whitened
     movement:bool=False, # Draw windows in proportion to how much moves in them
     half:bool=False, # Write float16 weights
     seed:int=0, # Seed
@@ -122,8 +125,10 @@ def pretrain(
     windows, out = _pooled(data, movement), writable_folder(out)
     print(f'{len(windows.X)} windows of {windows.X.shape[1]} channels and {windows.X.shape[2]} steps', flush=True)
     dls = get_ts_dls(windows.X, bs=bs, inplace=False, weights=windows.weights)
-    learn = LEARNERS[arch](dls, pretrained=weights or False, size=size, patch_size=patch_size, p=p, seed=seed,
-                           view=wearable_tfms(turn, shift=shift) if turn or shift else None, cbs=EMACallback(ema) if ema else None)
+    view = [*wearable_tfms(turn, shift=shift), *([RandomScale(scale)] if scale != 1 else [])]
+    if contrast: view = view or SERIES_TFMS
+    learn = LEARNERS[arch](dls, pretrained=weights or False, size=size, patch_size=patch_size, p=p, seed=seed, view=view or None,
+                           tasks=encoder_tasks(view, contrast) if contrast else [], cbs=EMACallback(ema) if ema else None)
     fit = lambda resume: learn.fit_one_cycle(epochs, lr, cbs=resume)
     return _fit_and_save(learn, out, fit, settings, fresh, torch.float16 if half else torch.float32)
 

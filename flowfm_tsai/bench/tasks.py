@@ -14,7 +14,7 @@ from fastai.callback.core import Callback, CancelFitException
 from tsai.data.core import get_ts_dls, TSClassification
 from ..saving import *
 from ..classifiers import *
-from ..learner import flowfm_learner
+from ..learner import encoder_tasks, flowfm_learner
 from ..pretrained import *
 from ..transfer import fine_tune
 from ..data.augment import *
@@ -26,6 +26,7 @@ from ..pretext.masking import *
 from ..pretext.signals import *
 from ..pretext.dispersion import *
 from ..pretext.levels import *
+from ..pretext.whiten import *
 from ..wearables.har import open_set, pool
 from ..wearables.tfms import WRIST_TFMS, wearable_tfms
 from .baselines import MiniRocketRidge
@@ -66,7 +67,9 @@ for _row in (
     TaskRow('self-distillation', 'dino', lambda view: [DINOCallback(view=view)]),
     TaskRow('masking', 'mask', lambda view: [MaskCallback()]),
     TaskRow('signal tasks', 'signals', lambda view: [SignalCallback(by_movement=True)]),
-    TaskRow('flow matching and contrast', 'flow-contrast', lambda view: [ContrastCallback(view=view, weight=.1)], 1.),
+    TaskRow('flow matching and contrast', 'flow-contrast', lambda view: [ContrastCallback(view=view, weight=.3)], 1.),
+    TaskRow('untrained, whitened', 'untrained-whitened', lambda view: [WhitenCallback(view)], trained=False),
+    TaskRow('flow matching and contrast, whitened', 'default', encoder_tasks, 1.),
     TaskRow('flow matching, dispersed', 'flow-dispersed', lambda view: [DispersiveCallback()], 1.),
     TaskRow('flow matching, two noise levels', 'flow-levels', lambda view: [TwoTimesCallback()], 1.)): add_task(_row)
 
@@ -80,7 +83,10 @@ class StepsCallback(Callback):
         if steps < 1: raise ValueError(f"steps={steps}: expected at least 1")
         self.steps = steps
 
+    def before_fit(self): self.start = clock()
+
     def before_batch(self):
+        self.seconds = clock() - self.start
         if self.train_iter >= self.steps: raise CancelFitException
         self.learn.pct_train = self.train_iter/self.steps
 
@@ -134,12 +140,13 @@ def train(self:TaskBench, row, windows):
     s = self.settings
     dls = get_ts_dls(windows.X, bs=min(s['bs'], len(windows)), inplace=False, weights=windows.weights)
     view = [*wearable_tfms(s['turn'], shift=60), RandomScale(1.25)]
-    more = dict(tasks=row.tasks(view), flow_weight=row.flow_weight) if row.trained else {}
-    learn = flowfm_learner(dls, pretrained=False, seed=s['seed'], size=s['size'], view=view if row.flow_weight else None, **more)
-    if not row.trained: return learn, None
-    epochs, start = -(-s['steps']//len(dls.train)), clock()
-    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(epochs, s['lr'], cbs=StepsCallback(s['steps']))
-    return learn, (clock() - start)/s['steps']
+    options = dict(pretrained=False, seed=s['seed'], size=s['size'], view=view, tasks=row.tasks(view))
+    learn, steps = flowfm_learner(dls, flow_weight=row.flow_weight if row.trained else 1., **options), s['steps']*row.trained
+    count = StepsCallback(steps) if row.trained else None
+    with learn.no_bar(), learn.no_logging():
+        if row.trained: learn.fit_one_cycle(steps//len(dls.train) + 1, s['lr'], cbs=count)
+        else: learn.fit(0) # for what looks at the windows without training
+    return learn, count and count.seconds/steps
 
 # %% ../../nbs/api/bench/09_tasks.ipynb #ca594e4f
 @patch
