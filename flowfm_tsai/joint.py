@@ -70,22 +70,63 @@ class JointLearner(Learner):
         return (f"JointLearner: {type(self.model).__name__} ({size}), "
                 f"{self.stage}, from {self.start}; trains {', '.join(trains) or 'nothing'}")
 
-# %% ../nbs/api/23_joint.ipynb #bf096f3e
+# %% ../nbs/api/23_joint.ipynb #25de176a
+@patch
+def start_head(self:JointLearner,
+    C:float=.01, # Inverse strength of the probe's penalty
+    max_n:int=5000, # Most training windows to look at
+) -> bool: # Whether it could be done: one class a window, a linear head, two classes at hand
+    "Give the head the weights of a linear probe."
+    if self.model.head_spec != dict(name='linear') or dls_task(self.dls)['kind'] != 'classes': return False
+    dl, places = self.dls.train, {c: i for i, c in enumerate(class_labels(list(self.dls.vocab)).tolist())}
+    y = np.concatenate([class_labels(v) for _, v in _targets(dl)])
+    if len(y) > max_n: y = y[torch.linspace(0, len(y)-1, max_n).long().numpy()]
+    if len(np.unique(y)) < 2 or not places.keys() >= set(y.tolist()): return False
+    Z = self._embed(len(y), Intake(self.dls).windows(dl, max_n=max_n, bs=256)).numpy()
+    scaler, probe = (step for _, step in linear_classifier(C).fit(Z, y).steps)
+    _set_head(self.model.head, scaler, probe, [places[c] for c in probe.classes_.tolist()])
+    return True
+
+# %% ../nbs/api/23_joint.ipynb #a6869f63
+@torch.no_grad()
+def _set_head(head, scaler, probe, at):
+    "Copy a probe into a batch norm and a linear layer; `at`: where its classes are among those of the layer."
+    W, b = probe.coef_, probe.intercept_
+    if len(at) == 2: W, b = np.concatenate([-W, W])/2, np.concatenate([-b, b])/2 # scikit-learn has one row for two classes
+    _, norm, linear = head
+    norm.running_mean.copy_(torch.from_numpy(scaler.mean_)), norm.running_var.copy_(torch.from_numpy(scaler.scale_**2 - norm.eps).clamp(min=0))
+    linear.weight.zero_(), linear.bias.fill_(float(b.min()) - 5) # a class that the probe hasn't seen is the last to be said
+    linear.weight[at], linear.bias[at] = (torch.from_numpy(v).to(linear.weight) for v in (W, b))
+
+# %% ../nbs/api/23_joint.ipynb #65661ad0
 @patch
 @delegates(Learner.fine_tune)
 def fine_tune(self:JointLearner,
     epochs:Optional[int]=None, # Epochs with everything trained; see `default_epochs`
     base_lr:float=4e-3, # Learning rate of the head; half of it once everything is trained, as in fastai
-    freeze_epochs:int=5, # Epochs before, with the encoder frozen
+    freeze_epochs:int=5, # Epochs before, with the encoder frozen, where the head can't start as a probe; from scratch added to the others
     lr_mult:float=1., # By how much the encoder's rate is smaller than the head's
+    keep:float=.5, # Share of the weights that the linear probe has, in the mean with those that training ends with
     **kwargs
 ):
-    "Train the head alone, then everything. Without pretrained weights everything is trained from the start, at `base_lr/2`."
+    "Train everything from the linear probe on, and keep some of it. Without pretrained weights everything is trained from the start."
+    if not 0 <= keep < 1: raise ValueError(f"keep={keep}: expected 0 or more, and less than 1")
     if epochs is None: epochs = default_epochs(self.dls)
     with one_training([*self.cbs, *L(kwargs.get('cbs'))]):
-        if self.stage == 'downstream' and self.pretrained:
-            return super(JointLearner, self).fine_tune(epochs, base_lr, freeze_epochs, lr_mult=lr_mult, **kwargs)
-        self.fit_one_cycle(epochs+freeze_epochs, base_lr/2, **{k: v for k, v in kwargs.items() if k != 'pct_start'})
+        if self.stage != 'downstream' or not self.pretrained:
+            return self.fit_one_cycle(epochs+freeze_epochs, base_lr/2, **{k: v for k, v in kwargs.items() if k != 'pct_start'})
+        if not self.start_head(): return super(JointLearner, self).fine_tune(epochs, base_lr, freeze_epochs, lr_mult=lr_mult, **kwargs)
+        before = {k: v.clone() for k, v in self.model.state_dict().items()}
+        self.unfreeze()
+        self.fit_one_cycle(epochs, slice(base_lr/2/lr_mult, base_lr/2), **kwargs)
+        self._keep(before, keep)
+
+@patch
+@torch.no_grad()
+def _keep(self:JointLearner, before, share):
+    "The mean with earlier weights."
+    for k, v in self.model.state_dict().items():
+        if v.is_floating_point(): v.lerp_(before[k].to(v), share)
 
 # %% ../nbs/api/23_joint.ipynb #b17cd776
 @patch
