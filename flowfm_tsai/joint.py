@@ -94,7 +94,8 @@ def _set_head(head, scaler, probe, at):
     W, b = probe.coef_, probe.intercept_
     if len(at) == 2: W, b = np.concatenate([-W, W])/2, np.concatenate([-b, b])/2 # scikit-learn has one row for two classes
     _, norm, linear = head
-    norm.running_mean.copy_(torch.from_numpy(scaler.mean_)), norm.running_var.copy_(torch.from_numpy(scaler.scale_**2 - norm.eps).clamp(min=0))
+    norm.running_mean.copy_(torch.from_numpy(scaler.mean_))
+    norm.running_var.copy_(torch.from_numpy(scaler.scale_**2 - norm.eps).clamp(min=0))
     linear.weight.zero_(), linear.bias.fill_(float(b.min()) - 5) # a class that the probe hasn't seen is the last to be said
     linear.weight[at], linear.bias[at] = (torch.from_numpy(v).to(linear.weight) for v in (W, b))
 

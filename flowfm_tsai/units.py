@@ -72,11 +72,12 @@ def windows(self:Intake,
     dl=None, # Which dataloader; that of training by default
     max_n:Optional[int]=None, # Most windows to read, evenly chosen; all by default
     bs:int=1024, # Windows in a block
+    idxs:Optional[list]=None, # Numbers of the windows, instead
 ) -> Iterator: # Of blocks (n, C'', L'')
     "The windows of a dataloader, as the network sees them in validation."
     ds = (self.dls.train if dl is None else dl).dataset
     few = max_n is not None and max_n < len(ds)
-    idxs = torch.linspace(0, len(ds)-1, max_n).long().tolist() if few else list(range(len(ds)))
+    if idxs is None: idxs = torch.linspace(0, len(ds)-1, max_n).long().tolist() if few else list(range(len(ds)))
     for i in range(0, len(idxs), bs): yield self.batch(plain(ds[idxs[i:i+bs]][0]).float())
 
 # %% ../nbs/api/07_units.ipynb #fd67db26

@@ -274,7 +274,8 @@ def tasks_table(
     "Macro F1 of each row on each set, percent, with the difference to the untrained network."
     sets = list(dict.fromkeys(s for rows in table.values() for cells in rows.values() for s in cells))
     lines = [f"| | {' | '.join(sets)} | a step |", '|---|' + '---:|'*(len(sets) + 1)]
-    for readout, rows in table.items():
+    for readout, found in table.items():
+        rows = {r: found[r] for r in (*TASKS, *found) if r in found}
         lines.append(f"| **{READOUTS[readout].format(**settings)}** {'| '*(len(sets) + 1)}|")
         for row, cells in rows.items():
             cost = f' {steps[row]:.1f}×' if row in steps else ''
@@ -289,7 +290,7 @@ def tasks_page(
     "The result as a page of the documentation."
     s = result['settings']
     parts = [f"## {SOURCES[k].title}\n\n{tasks_table(t, result['steps'][k], s)}" for k, t in result['tables'].items()]
-    return page('tasks', command=result['command'], folds=result['folds'], tables='\n\n'.join(parts), **s)
+    return page('tasks', commands='\n'.join(result['commands']), folds=result['folds'], tables='\n\n'.join(parts), **s)
 
 # %% ../../nbs/api/bench/09_tasks.ipynb #f0d5a001
 def _measure(b, row, source, name, folds, finetune):
@@ -327,6 +328,19 @@ def _named(what, known, asked, between=','):
     if unknown: raise ValueError(f"{what}: unknown {unknown}; choose of {'; '.join(known)}")
     return [known[n] for n in names]
 
+# %% ../../nbs/api/bench/09_tasks.ipynb #4683977f
+def _merged(old, new):
+    "Nested tables, with what is new in its place; a cell, which has a score, is one thing."
+    both = lambda k, v: isinstance(v, dict) and 'score' not in v and isinstance(old.get(k), dict)
+    return {**old, **{k: _merged(old[k], v) if both(k, v) else v for k, v in new.items()}}
+
+def _onto(file, result, fresh):
+    "A result on top of what an earlier run with the same settings has written."
+    old = read_json(file) if file.exists() and not fresh else {}
+    if any(old.get(k) != result[k] for k in ('settings', 'folds')): return result
+    commands = list(dict.fromkeys([*old['commands'], *result['commands']]))
+    return dict(result, commands=commands, **{k: _merged(old[k], result[k]) for k in ('tables', 'steps')})
+
 # %% ../../nbs/api/bench/09_tasks.ipynb #5de12e9c
 def bench_tasks(
     data:str, # Folder with the data sets, a file .npz each
@@ -356,12 +370,12 @@ def bench_tasks(
     if not 1 <= folds <= 5: raise ValueError(f"folds={folds}: expected 1 to 5")
     if not 1 <= tune_draws <= draws: raise ValueError(f"tune_draws={tune_draws}: expected 1 to draws={draws}")
     kept = ('steps', 'labels', 'draws', 'cap', 'tune_draws', 'tune_epochs', 'turn', 'bs', 'lr', 'size', 'seed')
-    b = TaskBench(data, work, {k: given[k] for k in kept}, fresh)
+    b, file = TaskBench(data, work, {k: given[k] for k in kept}, fresh), writable_folder(out)/'tasks.json'
     for s, n in ((s, n) for s in sources for n in names): s.sets(b, n, 0)
     measured = {s.key: {r.name: {n: _measure(b, r, s, n, folds, finetune) for n in names} for r in rows} for s in sources}
     tables, costs = ({k: f(m) for k, m in measured.items()} for f in (_tables, _costs))
-    result = dict(bench='tasks', settings=b.settings, command=command_line('bench tasks', bench_tasks, given), folds=folds)
-    write_result(writable_folder(out), 'tasks', dict(**result, tables=tables, steps=costs))
+    result = dict(bench='tasks', settings=b.settings, commands=[command_line('bench tasks', bench_tasks, given)], folds=folds)
+    write_result(file.parent, 'tasks', _onto(file, dict(**result, tables=tables, steps=costs), fresh))
     for k, t in tables.items(): print(f'\n{SOURCES[k].title}\n\n{tasks_table(t, costs[k], b.settings)}')
     print(f'\ntable is in {out}')
     return tables

@@ -45,8 +45,16 @@ def after_create(self:WhitenCallback):
 def _views(self:WhitenCallback, model):
     "Representations of two views of some training windows."
     seen = lambda x: model.represent(model.standardise(plain(random_view(self.view, x))).nan_to_num(0.).to(model.dtype))
-    pairs = [(seen(x), seen(x)) for x in Intake(self.dls).windows(max_n=self.n, bs=256)]
+    pairs = [(seen(x), seen(x)) for x in Intake(self.dls).windows(bs=256, idxs=self._drawn())]
     return (torch.cat(v) for v in zip(*pairs))
+
+@patch
+def _drawn(self:WhitenCallback):
+    "Numbers of training windows, as an epoch would draw them."
+    dl = getattr(self.dls.train, 'dl', self.dls.train) # without what several processes wrap it in
+    state = dl.rng.getstate()
+    try: return [int(i) for i in list(dl.get_idxs())[:self.n]]
+    finally: dl.rng.setstate(state)
 
 @patch
 def after_fit(self:WhitenCallback):
@@ -54,4 +62,6 @@ def after_fit(self:WhitenCallback):
     model = unwrapped(self.learn)
     with evaluating(model), no_random(self.seed, reproducible=False): a, b = self._views(model)
     if torch.equal(a, b): warn("representations aren't whitened: no view changed a training window")
-    else: model.whitening.fit(a, b)
+    else:
+        model.whitening.fit(a, b)
+        model.whitening.load_state_dict(from_first(self.learn, model.whitening.state_dict))
