@@ -168,7 +168,7 @@ class Whitening(nn.Module):
 def fit(self:Whitening,
     a:Tensor, # (N, F) representations of windows, N of some thousands
     b:Tensor, # (N, F) of other views of the same windows
-    shrink:float=.1, # Share of the mean eigenvalue that is added to each
+    shrink:float=5., # How many times the mean eigenvalue is added to each
 ):
     "The inverse square root of the covariance within windows (Bar-Hillel et al. 2005), for a mean variance of 1."
     a, b = a.double().cpu(), b.double().cpu()

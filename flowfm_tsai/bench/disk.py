@@ -49,7 +49,7 @@ def _over_epoch(folder, bs):
     "GiB above the start in an epoch of pretraining, as (share of the epoch, GiB)."
     start = _resident()
     dls = get_ts_dls(open_windows(folder).X, bs=bs, inplace=False)
-    learn, watch = flowfm_learner(dls, pretrained=False, dim=32, depth=1, n_heads=1, patch_size=60, seed=0), _Watch()
+    learn, watch = flowfm_learner(dls, pretrained=False, tasks=[], dim=32, depth=1, n_heads=1, patch_size=60, seed=0), _Watch()
     with learn.no_logging(): learn.fit(1, 1e-3, cbs=watch)
     return [(x, m - start) for x, m in watch.points]
 
@@ -90,7 +90,7 @@ def _round(learn, folder, n, steps):
 # %% ../../nbs/api/bench/08_disk.ipynb #fb7d0b17
 def _shares(X, folder, bs, size, steps, rounds):
     "For each round the share of a step's time that drawing its batch takes."
-    learn = flowfm_learner(get_ts_dls(X, bs=bs, inplace=False), pretrained=False, size=size, seed=0)
+    learn = flowfm_learner(get_ts_dls(X, bs=bs, inplace=False), pretrained=False, tasks=[], size=size, seed=0)
     shares, n = [], max(1, min(len(X), 2**14)//bs - 1)
     for _ in range(rounds):
         drawing, step = _round(learn, folder, n, steps)

@@ -78,7 +78,7 @@ def bench_loop(
     "Measure the time of a training step of the learner against that of the same step in a bare PyTorch loop."
     X = np.random.default_rng(seed).normal(size=(bs*(batches+2), channels, length)).astype(np.float32)
     dls = get_ts_dls(X, bs=bs, inplace=False)
-    learn = flowfm_learner(dls, pretrained=False, size=size, seed=seed)
+    learn = flowfm_learner(dls, pretrained=False, tasks=[], size=size, seed=seed)
     bare, ratios = _Bare(X, size, dls.device), []
     for r in range(rounds+1): # the first round warms up
         alone, ours = _round(bare, learn, batches, bs)

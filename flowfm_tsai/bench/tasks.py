@@ -69,7 +69,8 @@ for _row in (
     TaskRow('signal tasks', 'signals', lambda view: [SignalCallback(by_movement=True)]),
     TaskRow('flow matching and contrast', 'flow-contrast', lambda view: [ContrastCallback(view=view, weight=.3)], 1.),
     TaskRow('untrained, whitened', 'untrained-whitened', lambda view: [WhitenCallback(view)], trained=False),
-    TaskRow('flow matching and contrast, whitened', 'default', encoder_tasks, 1.),
+    TaskRow('flow matching and contrast, whitened', 'flowfm', encoder_tasks, 1.),
+    TaskRow('the same, whitened by more', 'default', lambda view: [encoder_tasks(view)[0], WhitenCallback(view, shrink=.1)], 1.),
     TaskRow('flow matching, dispersed', 'flow-dispersed', lambda view: [DispersiveCallback()], 1.),
     TaskRow('flow matching, two noise levels', 'flow-levels', lambda view: [TwoTimesCallback()], 1.)): add_task(_row)
 

@@ -168,8 +168,9 @@ def pretrain_jointly(
     def make():
         pool = windows()
         dls = get_ts_dls(pool.X, bs=s['bs'], inplace=False, weights=pool.weights)
-        return learner(dls, pretrained=False, size=s['size'], view=wearable_tfms(s['turn'], shift=60), config=dict(rotary=s['rotary']),
-                       seed=s['seed'], cbs=EMACallback(), **kwargs)
+        networks = dict(size=s['size'], config=dict(rotary=s['rotary']), seed=s['seed'])
+        view = wearable_tfms(s['turn'], shift=60)
+        return learner(dls, pretrained=False, view=view, tasks=[], cbs=EMACallback(), **networks, **kwargs)
     return bench.later(path, make, s['pretrain_epochs'], s['pretrain_lr']).model
 
 # %% ../../nbs/api/bench/05_transfer.ipynb #2062c457

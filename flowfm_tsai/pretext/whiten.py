@@ -25,12 +25,13 @@ class WhitenCallback(Callback):
     order = 90 # after whoever puts other weights into the model
     def __init__(self,
         view=SERIES_TFMS, # Random batch transforms that make a view; what they change counts less afterwards
+        shrink:float=5., # See `Whitening.fit`: the smaller, the better with few labels, and the worse with many
         n:int=6000, # Most training windows to look at
         seed:int=0, # Of the views
     ):
         if not view: raise ValueError(f"view={view}: views that are all the same have nothing to whiten by; pass batch transforms")
         if n < 2: raise ValueError(f"n={n}: expected some thousands of windows")
-        self.view, self.n, self.seed = Pipeline(L(view)), n, seed
+        self.view, self.shrink, self.n, self.seed = Pipeline(L(view)), shrink, n, seed
 
 # %% ../../nbs/api/pretext/11_whiten.ipynb #fd48cfb5
 @patch
@@ -63,5 +64,5 @@ def after_fit(self:WhitenCallback):
     with evaluating(model), no_random(self.seed, reproducible=False): a, b = self._views(model)
     if torch.equal(a, b): warn("representations aren't whitened: no view changed a training window")
     else:
-        model.whitening.fit(a, b)
+        model.whitening.fit(a, b, self.shrink)
         model.whitening.load_state_dict(from_first(self.learn, model.whitening.state_dict))
