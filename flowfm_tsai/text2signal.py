@@ -196,6 +196,7 @@ def text2signal_learner(
     if source is not None: source = add_text(source, encoder)
     else: config = {**model_config(config), 'conditions': {'y': encoder.n_features}, 'inputs': {'text': _input(encoder)}}
     cbs = [TextCallback(p_text, text_noise), *L(cbs)]
+    kwargs = {'tasks': [], **kwargs} # the encoder is frozen, or learns from flow matching alone
     learn = make(dls, stage='pretrain', pretrained=source or False, p=p, cbs=cbs, config=config, **kwargs)
     set_text_encoder(learn.model, encoder)
     if source is not None: learn.freeze() # the encoder

@@ -70,7 +70,8 @@ for _row in (
     TaskRow('flow matching and contrast', 'flow-contrast', lambda view: [ContrastCallback(view=view, weight=.3)], 1.),
     TaskRow('untrained, whitened', 'untrained-whitened', lambda view: [WhitenCallback(view)], trained=False),
     TaskRow('flow matching and contrast, whitened', 'flowfm', encoder_tasks, 1.),
-    TaskRow('the same, whitened by more', 'default', lambda view: [encoder_tasks(view)[0], WhitenCallback(view, shrink=.1)], 1.),
+    TaskRow('flow matching and contrast, whitened more', 'default',
+            lambda view: [encoder_tasks(view)[0], WhitenCallback(view, shrink=.1)], 1.),
     TaskRow('flow matching, dispersed', 'flow-dispersed', lambda view: [DispersiveCallback()], 1.),
     TaskRow('flow matching, two noise levels', 'flow-levels', lambda view: [TwoTimesCallback()], 1.)): add_task(_row)
 
@@ -274,13 +275,13 @@ def tasks_table(
 ) -> str: # Markdown
     "Macro F1 of each row on each set, percent, with the difference to the untrained network."
     sets = list(dict.fromkeys(s for rows in table.values() for cells in rows.values() for s in cells))
-    lines = [f"| | {' | '.join(sets)} | a step |", '|---|' + '---:|'*(len(sets) + 1)]
+    lines = [f"| | {' | '.join(sets)} |{' a step |' if steps else ''}", '|---|' + '---:|'*(len(sets) + bool(steps))]
     for readout, found in table.items():
         rows = {r: found[r] for r in (*TASKS, *found) if r in found}
-        lines.append(f"| **{READOUTS[readout].format(**settings)}** {'| '*(len(sets) + 1)}|")
+        lines.append(f"| **{READOUTS[readout].format(**settings)}** {'| '*(len(sets) + bool(steps))}|")
         for row, cells in rows.items():
-            cost = f' {steps[row]:.1f}×' if row in steps else ''
-            lines.append(f"| {row} | {' | '.join(_said(cells.get(s)) for s in sets)} |{cost} |")
+            cost = (f' {steps[row]:.1f}× |' if row in steps else ' |') if steps else ''
+            lines.append(f"| {row} | {' | '.join(_said(cells.get(s)) for s in sets)} |{cost}")
     return '\n'.join(lines)
 
 # %% ../../nbs/api/bench/09_tasks.ipynb #89f7cb9a
