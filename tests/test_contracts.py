@@ -118,7 +118,7 @@ def test_transfer_weights_leaves_the_head(ldls, tmp_path):
     assert all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items() if k.startswith(('backbone', 'velocity')))
 
 def test_no_validation_split(waves):
-    learn = fit(flowfm_learner(get_ts_dls(waves[0], bs=40), pretrained=False, **SMALL), 1)
+    learn = fit(flowfm_learner(get_ts_dls(waves[0], bs=40), pretrained=False, tasks=[], **SMALL), 1)
     assert learn.recorder.values[-1][1] is None
     assert learn.show_results(max_n=2) is not None
     with learn.no_bar(): assert learn.get_X_preds(waves[0][:3])[0].shape == (3, 1)
