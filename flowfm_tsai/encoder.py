@@ -160,8 +160,8 @@ class Whitening(nn.Module):
 
     def forward(self,
         r:Tensor, # (B, F)
-    ) -> Tensor: # (B, F)
-        return (r - self.mean) @ self.matrix
+    ) -> Tensor: # (B, F), in the precision of `r`; what is small is left large, so half of it isn't enough in between
+        return ((r.float() - self.mean.float()) @ self.matrix.float()).to(r.dtype)
 
 # %% ../nbs/api/02_encoder.ipynb #8cd9a33d
 @patch
