@@ -175,7 +175,9 @@ def fit(self:Whitening,
     both, d = torch.cat([a, b]), a - b
     mean, std = both.mean(0), both.std(0)
     std = torch.where(std > 1e-6*(1 + mean.abs()), std, 1.) # what is constant stays so
-    w, U = torch.linalg.eigh((d/std).T @ (d/std)/(2*len(d)))
-    if not w.sum() > 0: raise ValueError("the views of each window are the same: there is nothing to whiten by")
-    W = (U*(w.clamp(min=0) + shrink*w.mean()).rsqrt()) @ U.T/std[:, None]
+    _, s, V = torch.linalg.svd(d/std/(2*len(d))**.5, full_matrices=False) # directions, and how far views move along each
+    if not s.sum() > 0: raise ValueError("the views of each window are the same: there is nothing to whiten by")
+    floor = shrink*s.square().sum()/len(mean)
+    held = floor.rsqrt() - (s.square() + floor).rsqrt() # by how much each is held back
+    W = (floor.rsqrt()*torch.eye(len(mean)) - (V.T*held) @ V)/std[:, None]
     self.mean.copy_(mean), self.matrix.copy_(W/((both - mean) @ W).var(0).mean().sqrt())
