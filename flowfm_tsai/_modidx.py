@@ -205,7 +205,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/flowfm_tsai', 'doc_host': 
                                           'flowfm_tsai.bench.runner.shows': ('api/bench/runner.html#shows', 'flowfm_tsai/bench/runner.py'),
                                           'flowfm_tsai.bench.runner.write_result': ( 'api/bench/runner.html#write_result',
                                                                                      'flowfm_tsai/bench/runner.py')},
-            'flowfm_tsai.bench.tasks': { 'flowfm_tsai.bench.tasks.Source': ('api/bench/tasks.html#source', 'flowfm_tsai/bench/tasks.py'),
+            'flowfm_tsai.bench.tasks': { 'flowfm_tsai.bench.tasks.Origin': ('api/bench/tasks.html#origin', 'flowfm_tsai/bench/tasks.py'),
                                          'flowfm_tsai.bench.tasks.StepsCallback': ( 'api/bench/tasks.html#stepscallback',
                                                                                     'flowfm_tsai/bench/tasks.py'),
                                          'flowfm_tsai.bench.tasks.StepsCallback.__init__': ( 'api/bench/tasks.html#stepscallback.__init__',

@@ -94,7 +94,7 @@ class StepsCallback(Callback):
 
 # %% ../../nbs/api/bench/09_tasks.ipynb #3870b330
 @dataclass(frozen=True)
-class Source:
+class Origin:
     "Windows to pretrain on."
     key:str # In the option `protocol`, in the JSON, and in the names of files
     title:str # Of its table
@@ -105,9 +105,9 @@ class Source:
 def _others(bench, name, k): return {n: bench.open(n) for n in SETS[name].pool.sets}
 def _own(bench, name, k): return {name: bench.open(name)[bench.folds(name)[k][0]]}
 
-SOURCES = {s.key: s for s in (
-    Source('transfer', 'Pretrained on other sets', lambda name, k: SETS[name].pool.key, _others, 'movement'),
-    Source('own', 'Pretrained on your own people', lambda name, k: f'{name}/{k}', _own))}
+ORIGINS = {s.key: s for s in (
+    Origin('transfer', 'Pretrained on other sets', lambda name, k: SETS[name].pool.key, _others, 'movement'),
+    Origin('own', 'Pretrained on your own people', lambda name, k: f'{name}/{k}', _own))}
 
 # %% ../../nbs/api/bench/09_tasks.ipynb #075589ef
 class TaskBench(Workplace):
@@ -291,7 +291,7 @@ def tasks_page(
 ) -> str: # Markdown
     "The result as a page of the documentation."
     s = result['settings']
-    parts = [f"## {SOURCES[k].title}\n\n{tasks_table(t, result['steps'][k], s)}" for k, t in result['tables'].items()]
+    parts = [f"## {ORIGINS[k].title}\n\n{tasks_table(t, result['steps'][k], s)}" for k, t in result['tables'].items()]
     return page('tasks', commands='\n'.join(result['commands']), folds=result['folds'], tables='\n\n'.join(parts), **s)
 
 # %% ../../nbs/api/bench/09_tasks.ipynb #f0d5a001
@@ -368,7 +368,7 @@ def bench_tasks(
 ) -> dict: # For each protocol a table as in `tasks_table`
     "Measure what each pretext task makes of the encoder in the same number of steps."
     given, rows = dict(locals()), _named('tasks', TASKS, tasks or ';'.join(TASKS), ';')
-    names, sources = [s.name for s in _named('sets', SETS, sets)], _named('protocol', SOURCES, protocol)
+    names, sources = [s.name for s in _named('sets', SETS, sets)], _named('protocol', ORIGINS, protocol)
     if not 1 <= folds <= 5: raise ValueError(f"folds={folds}: expected 1 to 5")
     if not 1 <= tune_draws <= draws: raise ValueError(f"tune_draws={tune_draws}: expected 1 to draws={draws}")
     kept = ('steps', 'labels', 'draws', 'cap', 'tune_draws', 'tune_epochs', 'turn', 'bs', 'lr', 'size', 'seed')
@@ -378,6 +378,6 @@ def bench_tasks(
     tables, costs = ({k: f(m) for k, m in measured.items()} for f in (_tables, _costs))
     result = dict(bench='tasks', settings=b.settings, commands=[command_line('bench tasks', bench_tasks, given)], folds=folds)
     write_result(file.parent, 'tasks', _onto(file, dict(**result, tables=tables, steps=costs), fresh))
-    for k, t in tables.items(): print(f'\n{SOURCES[k].title}\n\n{tasks_table(t, costs[k], b.settings)}')
+    for k, t in tables.items(): print(f'\n{ORIGINS[k].title}\n\n{tasks_table(t, costs[k], b.settings)}')
     print(f'\ntable is in {out}')
     return tables
