@@ -80,9 +80,10 @@ def start_head(self:JointLearner,
     if self.model.head_spec != dict(name='linear') or dls_task(self.dls)['kind'] != 'classes': return False
     dl, places = self.dls.train, {c: i for i, c in enumerate(class_labels(list(self.dls.vocab)).tolist())}
     y = np.concatenate([class_labels(v) for _, v in _targets(dl)])
-    if len(y) > max_n: y = y[torch.linspace(0, len(y)-1, max_n).long().numpy()]
+    idxs = torch.linspace(0, len(y)-1, min(max_n, len(y))).long().tolist()
+    y = y[idxs]
     if len(np.unique(y)) < 2 or not places.keys() >= set(y.tolist()): return False
-    Z = self._embed(len(y), Intake(self.dls).windows(dl, max_n=max_n, bs=256)).numpy()
+    Z = self._embed(len(y), Intake(self.dls).windows(dl, bs=256, idxs=idxs)).numpy()
     scaler, probe = (step for _, step in linear_classifier(C).fit(Z, y).steps)
     _set_head(self.model.head, scaler, probe, [places[c] for c in probe.classes_.tolist()])
     return True

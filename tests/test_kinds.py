@@ -116,15 +116,17 @@ def test_outputs_that_are_not_finite():
 @pytest.mark.parametrize('config', [None, 'paper'])
 def test_cast_models(dtype, config, tmp_path):
     far = X*3e3 + 1e5 # more than float16 holds
-    g = fit(difffm_learner(get_ts_dls(far, bs=16), pretrained=False, seed=0, config=config, **SMALL))
+    g = fit(difffm_learner(get_ts_dls(far, bs=16), pretrained=False, seed=0, tasks=[], config=config, **SMALL))
+    white = fit(difffm_learner(get_ts_dls(far, bs=16), pretrained=False, seed=0, config=config, **SMALL)).model
     c = fit(flowfm_learner(get_ts_dls(far, s, splits=SPLITS, tfms=[None, TSClassification()], bs=16), pretrained=False, seed=0, config=config, **SMALL))
     def said():
         with c.no_bar(), c.no_logging(): preds = c.get_X_preds(far)[0]
         return [g.generate(3, seed=0, like=far[:2], steps=3), g.generate(2, seed=0, steps=2), g.get_embeddings(far), g.model.encode(torch.tensor(far)), c.model.predict(far).probs, preds]
-    before = said()
-    g.model.to(dtype), c.model.to(dtype)
+    before, whitened = said(), white.get_embeddings(far)
+    g.model.to(dtype), c.model.to(dtype), white.to(dtype)
     for a, b in zip(before, said()):
-        assert b.dtype == torch.float32 and (a - b).norm() < .1*a.norm()
+        assert b.dtype == torch.float32 and (a - b).abs().max() < .1*a.abs().max()
+    assert (white.get_embeddings(far) - whitened).norm() < .1*whitened.norm()
     g.save_pretrained(tmp_path, torch.float16)
     assert from_pretrained(tmp_path).generate(2, seed=0, steps=2).isfinite().all()
     m = from_pretrained(tmp_path).to(dtype)

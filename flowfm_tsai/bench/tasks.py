@@ -30,7 +30,7 @@ from ..pretext.whiten import *
 from ..wearables.har import open_set, pool
 from ..wearables.tfms import WRIST_TFMS, wearable_tfms
 from .baselines import MiniRocketRidge
-from .runner import Workplace, clock, command_line, page, shows, write_result
+from .runner import Workplace, by_name, clock, command_line, page, shows, write_result
 from .transfer import SETS, check_pool
 
 # %% ../../nbs/api/bench/09_tasks.ipynb #18c601c1
@@ -322,14 +322,6 @@ def _costs(measured):
     flow = steps.get(FLOW.name)
     return {row: float(np.mean(v)/np.mean(flow)) for row, v in steps.items() if v and flow}
 
-# %% ../../nbs/api/bench/09_tasks.ipynb #c8a4cb14
-def _named(what, known, asked, between=','):
-    "What was asked for by name."
-    names = [n.strip() for n in asked.split(between)]
-    unknown = ', '.join(n for n in names if n not in known)
-    if unknown: raise ValueError(f"{what}: unknown {unknown}; choose of {'; '.join(known)}")
-    return [known[n] for n in names]
-
 # %% ../../nbs/api/bench/09_tasks.ipynb #4683977f
 def _merged(old, new):
     "Nested tables, with what is new in its place; a cell, which has a score, is one thing."
@@ -367,8 +359,8 @@ def bench_tasks(
     fresh:bool=False, # Throw away what an earlier run left
 ) -> dict: # For each protocol a table as in `tasks_table`
     "Measure what each pretext task makes of the encoder in the same number of steps."
-    given, rows = dict(locals()), _named('tasks', TASKS, tasks or ';'.join(TASKS), ';')
-    names, sources = [s.name for s in _named('sets', SETS, sets)], _named('protocol', ORIGINS, protocol)
+    given, rows = dict(locals()), by_name('tasks', TASKS, tasks or ';'.join(TASKS), ';')
+    names, sources = [s.name for s in by_name('sets', SETS, sets)], by_name('protocol', ORIGINS, protocol)
     if not 1 <= folds <= 5: raise ValueError(f"folds={folds}: expected 1 to 5")
     if not 1 <= tune_draws <= draws: raise ValueError(f"tune_draws={tune_draws}: expected 1 to draws={draws}")
     kept = ('steps', 'labels', 'draws', 'cap', 'tune_draws', 'tune_epochs', 'turn', 'bs', 'lr', 'size', 'seed')

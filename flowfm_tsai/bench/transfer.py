@@ -19,7 +19,7 @@ from fastcore.basics import patch
 from tsai.data.core import get_ts_dls, TSClassification
 from ..saving import *
 from .baselines import *
-from .runner import Row, Workplace, command_line, mean_sd, page, shows, write_result
+from .runner import Row, Workplace, by_name, command_line, mean_sd, page, shows, write_result
 from ..callbacks import *
 from ..wearables.har import open_set, pool
 from ..wearables.tfms import wearable_tfms
@@ -498,13 +498,6 @@ def transfer_page(
                      tune_turn=s['tune_turn'], random_turn=s['random_turn'])
 
 # %% ../../nbs/api/bench/05_transfer.ipynb #aba1b916
-def _chosen(what, registry, asked, between):
-    "The things of a registry that were asked for by name."
-    names = [n.strip() for n in asked.split(between)]
-    unknown = [n for n in names if n not in registry]
-    if unknown: raise ValueError(f"{what}: unknown {', '.join(unknown)}; choose of {'; '.join(registry)}")
-    return [registry[n] for n in names]
-
 def _check_files(cells, data):
     "Raise an error if the folder lacks a set that the cells need."
     needed = [n for c in cells for n in (c.set.key, *(c.set.pool.sets if c.row.start else ()))]
@@ -557,8 +550,8 @@ def bench_har(
     limits = dict(folds=folds, wisdm_folds=wisdm_folds, slow_folds=slow_folds)
     if wrong := [f'{k}={v}' for k, v in limits.items() if not 1 <= v <= 5]: raise ValueError(f"{', '.join(wrong)}: expected 1 to 5")
     if rows: runpy.run_path(rows)
-    columns = _chosen('sets', SETS, sets, ',')
-    chosen = _chosen('methods', METHODS, methods or ';'.join(n for n, m in METHODS.items() if not quick or not m.slow), ';')
+    columns = by_name('sets', SETS, sets, ',')
+    chosen = by_name('methods', METHODS, methods or ';'.join(n for n, m in METHODS.items() if not quick or not m.slow), ';')
     if quick: limits['folds'], pretrain_epochs, mvp_epochs, cap = 1, 2, 1, 500
     cells = _plan(chosen, columns, tuple(limits.values()))
     _check_files(cells, data)
