@@ -105,7 +105,7 @@ class JointModel(Part, nn.Module):
         self.c_in, self.c_out, self.inputs = c_in, c_out, dict(inputs or {})
         blocks = -(-s['depth']//2) if stem == 'ppv' else s['depth']
         common = dict(patch_size=patch_size, mlp_ratio=mlp_ratio)
-        self.backbone = ViT1d(c_in, **{**s, 'depth': blocks}, **common, dropout=dropout, stem=stem, readout=readout)
+        self.backbone = self.new_encoder(c_in, **{**s, 'depth': blocks}, **common, dropout=dropout, stem=stem, readout=readout)
         self.head_nf = self.backbone.n_features
         self.whitening = Whitening(self.head_nf) if whiten else None
         conditions = {'r': self.head_nf, **(conditions or {})}
@@ -119,6 +119,8 @@ class JointModel(Part, nn.Module):
         self.nfe = 0 # evaluations of the velocity network per sample, in the last `generate`
         self.args.update({**given, **s}, conditions=conditions, inputs=self.inputs) # a subclass may pass them on unnamed
         del self.args['custom_head'] # a function may be anything, and a checkpoint has its name
+
+    def new_encoder(self, c_in, **args): return ViT1d(c_in, **args) # a subclass may have another one
 
 # %% ../nbs/api/08_models.ipynb #a3c96e18
 @patch(as_prop=True)

@@ -6,13 +6,14 @@
 __all__ = ['TASKS', 'TaskRow', 'add_task', 'StepsCallback', 'paired_interval', 'bench_tasks']
 
 # %% ../../nbs/api/bench/09_tasks.ipynb #d8d19f11
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Callable, Optional
 import numpy as np
 from fastcore.basics import patch
 from fastai.callback.core import Callback, CancelFitException
 from tsai.data.core import get_ts_dls, TSClassification
 from ..saving import *
+from ..models import *
 from ..classifiers import *
 from ..learner import encoder_tasks, flowfm_learner
 from ..pretrained import *
@@ -29,7 +30,7 @@ from ..pretext.levels import *
 from ..pretext.whiten import *
 from ..wearables.har import open_set, pool
 from ..wearables.tfms import WRIST_TFMS, wearable_tfms
-from .baselines import MiniRocketRidge
+from .baselines import MiniRocketRidge, ResNetFM
 from .runner import Workplace, by_name, clock, command_line, page, shows, write_result
 from .transfer import SETS, check_pool
 
@@ -41,6 +42,7 @@ class TaskRow:
     key:str # Of its weights and its finished cells
     tasks:Callable=lambda view: [] # View -> callbacks
     flow_weight:float=0. # Of flow matching beside them
+    options:dict=field(default_factory=dict) # Further arguments of the learner
     trained:bool=True # Whether there is pretraining at all
     features:Optional[Callable]=None # Windows -> what is classified, instead of an encoder's representation
     classifier:Callable=lambda seed: linear_classifier() # Seed -> an unfitted classifier
@@ -62,11 +64,16 @@ FLOW = add_task(TaskRow('flow matching', 'flow', flow_weight=1.))
 
 # %% ../../nbs/api/bench/09_tasks.ipynb #61d24dad
 for _row in (
+    TaskRow('flow matching without DGS', 'flow-always', flow_weight=1., options=dict(p=0.)),
+    TaskRow('diffusion', 'diffusion', flow_weight=1., options=dict(arch=DiffFM)),
     TaskRow('contrast', 'contrast', lambda view: [ContrastCallback(view=view)]),
     TaskRow('variance-invariance-covariance', 'vicreg', lambda view: [VICRegCallback(view=view)]),
     TaskRow('self-distillation', 'dino', lambda view: [DINOCallback(view=view)]),
     TaskRow('masking', 'mask', lambda view: [MaskCallback()]),
+    TaskRow('masking and six signal tasks', 'seven', lambda view: [MaskCallback(), SignalCallback(tuple(CHANGES))]),
     TaskRow('signal tasks', 'signals', lambda view: [SignalCallback(by_movement=True)]),
+    TaskRow('signal tasks, residual network', 'signals-resnet', lambda view: [SignalCallback(by_movement=True)],
+            options=dict(arch=ResNetFM)),
     TaskRow('flow matching and contrast', 'flow-contrast', lambda view: [ContrastCallback(view=view, weight=.3)], 1.),
     TaskRow('untrained, whitened', 'untrained-whitened', lambda view: [WhitenCallback(view)], trained=False),
     TaskRow('flow matching and contrast, whitened', 'flowfm', encoder_tasks, 1.),
@@ -143,7 +150,7 @@ def train(self:TaskBench, row, windows):
     dls = get_ts_dls(windows.X, bs=min(s['bs'], len(windows)), inplace=False, weights=windows.weights)
     view = [*wearable_tfms(s['turn'], shift=60), RandomScale(1.25)]
     options = dict(pretrained=False, seed=s['seed'], size=s['size'], view=view, tasks=row.tasks(view))
-    learn, steps = flowfm_learner(dls, flow_weight=row.flow_weight if row.trained else 1., **options), s['steps']*row.trained
+    learn, steps = flowfm_learner(dls, flow_weight=row.flow_weight if row.trained else 1., **options, **row.options), s['steps']*row.trained
     count = StepsCallback(steps) if row.trained else None
     with learn.no_bar(), learn.no_logging():
         if row.trained: learn.fit_one_cycle(steps//len(dls.train) + 1, s['lr'], cbs=count)
