@@ -22,6 +22,7 @@ from .callbacks import *
 from .wearables.sources import *
 from .wearables.har import pool
 from .wearables.files import *
+from .wearables.activities import activity_sentences
 from .joint import JointLearner, load_weights
 from .learner import *
 from .pretrained import *
@@ -154,14 +155,17 @@ def distill(
 
 # %% ../nbs/api/30_recipes.ipynb #fc38c15a
 def _sentences(data, template):
-    "What the templates say of each window."
+    "What the templates say of each window; without any, the names of its activity."
+    if not template:
+        if data.y is None: raise ValueError("these windows have no classes y to be named: give a --template of the columns that they have")
+        return activity_sentences(data.y)
     table = pd.DataFrame({k: v for k, v in data.arrays().items() if v.ndim == 1})
     return prompts(table, [t.strip() for t in template.split(';')])
 
 # %% ../nbs/api/30_recipes.ipynb #581f8c77
 def tune_text(
-    data:str, # Windows and what is known of each: a file or a folder, as in `flowfm pretrain`
-    template:str, # Sentences, such as 'a[ {age} year old] {sex} {y}': columns in braces, optional parts in brackets; several by semicolons
+    data:str, # Windows and what is known of each: a file or a folder, or several with commas between, as in `flowfm pretrain`
+    template:Optional[str]=None, # Sentences, such as 'a[ {age} year old] {sex} {y}', several by semicolons; names of activities by default
     out:str='text2signal', # Folder for the weights
     weights:Optional[str]='wrist-tiny', # Folder or Hub id of pretrained weights, or those that ship
     text_encoder:Optional[str]=None, # minilm (the default), smollm2, a folder, a file .gguf or a Hub id
@@ -172,17 +176,19 @@ def tune_text(
     p_text:float=.1, # Probability of leaving a sample's text out
     text_noise:float=1., # Noise on the sentences' vectors in training, in their standard deviations
     ema:float=.999, # Decay of the moving average of the weights
+    half:bool=False, # Write float16 weights
     seed:int=0, # Seed
     fresh:bool=False, # Train again, instead of going on with what an earlier run left
 ) -> JointLearner:
     "Tune pretrained weights to follow sentences. Interrupted, the same command goes on where it was."
     settings = _settings(dict(locals()), weights)
-    d = open_data(data)
-    sentences = _sentences(d, template)
-    print(f'{len(d)} windows, such as {sentences[0][0]!r}', flush=True)
-    dls = text_dls(d.X[:], sentences, bs=bs)
+    sets = [open_data(f) for f in data.split(',')]
+    X, sentences = pool(sets, names=data.split(',')).X, [s for d in sets for s in _sentences(d, template)]
+    print(f'{len(X)} windows, such as {sentences[0][0]!r}', flush=True)
+    dls = text_dls(X[:], sentences, bs=bs)
     learn = text2signal_learner(dls, weights, text_encoder, p=p, p_text=p_text, text_noise=text_noise, seed=seed, cbs=[EMACallback(ema)])
-    return _fit_and_save(learn, writable_folder(out), lambda resume: learn.fit_one_cycle(epochs, lr, cbs=resume), settings, fresh)
+    fit, dtype = lambda resume: learn.fit_one_cycle(epochs, lr, cbs=resume), torch.float16 if half else torch.float32
+    return _fit_and_save(learn, writable_folder(out), fit, settings, fresh, dtype)
 
 # %% ../nbs/api/30_recipes.ipynb #1fb6f48f
 def _report(results):
