@@ -14,9 +14,13 @@ from . import __version__
 # %% ../nbs/api/32_cli.ipynb #7abf1f9b
 COMMANDS = {'demo': ('flowfm_tsai.demo', 'demo', 'pretrain, transfer and generate on real smartwatch recordings'),
             'data': ('flowfm_tsai.recipes', 'make_windows', "make windows of a data set's original files"),
+            'windows': ('flowfm_tsai.recipes', 'table_to_windows', 'cut the table of a device into windows'),
             'pretrain': ('flowfm_tsai.recipes', 'pretrain', 'pretrain on windows, without labels'),
             'probe': ('flowfm_tsai.recipes', 'probe', 'score pretrained representations with simple classifiers'),
             'finetune': ('flowfm_tsai.recipes', 'finetune', 'fine-tune a classifier on labelled windows'),
+            'predict': ('flowfm_tsai.recipes', 'predict', 'predict classes for windows or a recording'),
+            'embed': ('flowfm_tsai.recipes', 'embed', 'write the representations of windows or a recording'),
+            'classify': ('flowfm_tsai.recipes', 'classify', 'say which sentence fits windows, without labels'),
             'tune-text': ('flowfm_tsai.recipes', 'tune_text', 'tune pretrained weights to follow sentences'),
             'generate': ('flowfm_tsai.recipes', 'generate', 'generate signals from pretrained weights'),
             'distill': ('flowfm_tsai.recipes', 'distill', 'distil pretrained FlowFM weights to a few steps of generation'),
@@ -132,7 +136,7 @@ def _run(func, args):
 # %% ../nbs/api/32_cli.ipynb #4a9bac86
 def _goes_on(argv):
     "What to know after ctrl-c."
-    if argv[:1] == ['generate'] or argv[:1] == ['probe']: return ''
+    if argv[:1] and argv[0] in ('generate', 'probe', 'windows', 'predict', 'embed', 'classify'): return ''
     return '; the same command' + (' without --fresh' if '--fresh' in argv else '') + ' goes on from what is finished'
 
 def main(

@@ -7,7 +7,6 @@ __all__ = ['ACTIVITIES', 'SENTENCES', 'activity_sentences']
 
 # %% ../../nbs/api/wearables/06_activities.ipynb #76254be7
 from typing import Sequence
-import numpy as np
 
 # %% ../../nbs/api/wearables/06_activities.ipynb #eab8146b
 ACTIVITIES = { # class -> names
