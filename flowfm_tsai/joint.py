@@ -155,6 +155,24 @@ def _check_raw(self:JointLearner, X):
     some = np.stack([np.asarray(X[int(i)], np.float32) for i in np.linspace(0, len(X)-1, min(256, len(X)))])
     if said := card_other_units(self.model.card, some): warn(f"are these windows in other units? {said}", 4)
 
+# %% ../nbs/api/23_joint.ipynb #19416d1a
+@patch(as_prop=True)
+def classes(self:JointLearner) -> Optional[list]: # `None` for numbers, or without a task
+    "Names of the classes, in the order of the probabilities."
+    return (self.model.task or {}).get('classes')
+
+@patch
+def predict(self:JointLearner,
+    item, # A window (C, L) in raw units, or (L,) for one channel
+    **kwargs
+) -> tuple: # Class by name or numbers; number of the class, or the same numbers; probabilities, or the same numbers
+    "The prediction for one window."
+    x = np.asarray(plain(item))
+    if x.ndim not in (1, 2): raise ValueError(f"expected one window (C, L), got {x.shape}: get_X_preds predicts several")
+    probs, _, decoded = self.get_X_preds(x.reshape(1, -1, x.shape[-1]), **kwargs)
+    if not self.classes: return decoded[0], probs[0], probs[0]
+    return decoded[0], probs[0] > .5 if self.model.task['kind'] == 'labels' else probs[0].argmax(0), probs[0]
+
 # %% ../nbs/api/23_joint.ipynb #b5b96acc
 @patch
 def get_embeddings(self:JointLearner,
@@ -219,7 +237,7 @@ def generate(self:JointLearner,
     like=None, # Windows (K, C, L) in raw units: generate variations of them; with several sentences, as many of them
     cond:Optional[dict]=None, # Vectors (K, n_features) of further conditions, by name
     seq_len:Optional[int]=None, # Time steps; those of the training windows by default, those of `like` if given
-    guidance_scale:Union[float, dict]=1., # 0 ignores what is given, 1 follows it, more exaggerates it; `dict(text=2., like=1.)`
+    guidance_scale:Union[float, dict, None]=None, # 0 ignores what is given, 1 follows it, more exaggerates it; `dict(text=2., like=1.)`
     seed:Optional[int]=None, # The same seed gives the same signals
     generator:Optional[torch.Generator]=None, # Instead of a seed
     bs:int=256, # Signals in one batch

@@ -302,6 +302,12 @@ def _vectors(self:JointModel, cond, given):
     return vectors
 
 # %% ../nbs/api/08_models.ipynb #7b1df5a8
+@patch
+def _usual(self:JointModel, given):
+    "The scales that go with the weights, as their card says; otherwise 1."
+    usual = self.card.get('guidance', {})
+    return {k: usual.get(k, 1.) for k in given.values()} or 1.
+
 def _scales(guidance_scale, given):
     "The scale of each condition; `given` says which keyword gave it."
     each = guidance_scale if isinstance(guidance_scale, dict) else dict.fromkeys(given.values(), guidance_scale)
@@ -355,7 +361,7 @@ def generate(self:JointModel,
     like=None, # Windows (K, C, L) in raw units: generate variations of them
     cond:Optional[dict]=None, # Vectors (K, n_features) of further conditions, by name
     seq_len:Optional[int]=None, # Time steps; those of the training windows by default, those of `like` if given
-    guidance_scale:Union[float, dict]=1., # 0 ignores what is given, 1 follows it, more exaggerates; or `dict(text=2., like=1.)`
+    guidance_scale:Union[float, dict, None]=None, # 0 ignores what is given, 1 follows it, more exaggerates; or `dict(text=2., like=1.)`
     seed:Optional[int]=None, # The same seed gives the same signals
     generator:Optional[torch.Generator]=None, # Instead of a seed
     bs:int=256, # Signals in one batch
@@ -370,7 +376,7 @@ def generate(self:JointModel,
     if like is not None and 'r' in vectors: raise ValueError("got both like= and the condition 'r': pass one of them")
     names = {'r': 'like'} if like is not None else {} # of what was given, by condition
     names |= {**{k: k for k in cond or {}}, **{self.inputs[k]['condition']: k for k in given}}
-    scales = _scales(guidance_scale, names)
+    scales = _scales(self._usual(names) if guidance_scale is None else guidance_scale, names)
     like, seq_len = self._like(like, seq_len)
     total = _rows(vectors if like is None else {'r': like, **vectors}, names)*n
     gen = make_generator(seed, generator)

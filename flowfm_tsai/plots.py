@@ -17,14 +17,15 @@ from .core import *
 
 # %% ../nbs/api/20_plots.ipynb #4501d23c
 def plot_signals(
-    groups:dict, # Name of a row and its signals, (n, C, L) each
+    groups, # Signals (n, C, L), or one of them; or a dict: name of a row and its signals
     channels:Optional[list]=None, # Names of the channels
     rate:Optional[float]=None, # Samples a second; without it the axis counts steps
     unit:str='', # Unit of the values
     titles:Optional[list]=None, # Title of each column; long ones are wrapped
     figsize:Optional[tuple]=None, # Width and height in inches
 ): # Matplotlib figure
-    "One row of signals for each group, all on the same scale."
+    "One row of signals for each group, or four in a row, all on the same scale."
+    groups = groups if isinstance(groups, dict) else _in_rows(plain(groups))
     groups = {k: plain(v).detach().cpu().numpy() for k, v in groups.items()}
     cols = max(len(v) for v in groups.values())
     fig, axes = plt.subplots(len(groups), cols, figsize=figsize or (3*cols, 2.1*len(groups)+.6),
@@ -36,6 +37,12 @@ def plot_signals(
     for ax in axes[-1]: ax.set_xlabel('seconds' if rate else 'steps')
     if channels: fig.legend(lines, channels, loc='outside lower center', ncols=len(channels), frameon=False)
     return fig
+
+# %% ../nbs/api/20_plots.ipynb #a00f88cb
+def _in_rows(x, n=4): # rows of signals by name
+    if x.ndim not in (2, 3): raise ValueError(f"expected signals (n, C, L), or one (C, L), got {tuple(x.shape)}")
+    x = x[None] if x.ndim == 2 else x
+    return {f'{i+1} to {min(i+n, len(x))}' if len(x) > 1 else '': x[i:i+n] for i in range(0, len(x), n)}
 
 # %% ../nbs/api/20_plots.ipynb #fac7ff2b
 def _draw_row(axes, signals, rate): # the lines of the last signal, for the legend

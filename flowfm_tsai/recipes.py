@@ -389,21 +389,22 @@ def classify(
     texts:str, # A sentence for each class, with semicolons between, such as 'walking; jogging; sitting'
     weights:str='wrist-tiny', # Folder or Hub id of weights that follow text, or those that ship
     out:str='classes.csv', # Table for the classes: .csv, .csv.gz, .tsv or .parquet
-    n:int=32, # Predictions for each window and sentence
+    by:str='signals', # signals: like those generated from the sentence; error: explained by the sentence
+    n:int=64, # Signals of each sentence; by error, predictions for each window and sentence
     columns:Optional[str]=None, # Of a table: names of the channels, with commas between
     time:Optional[str]=None, # Of a table: column of the time
     rate:Optional[float]=None, # Of a table: rows a second
     subject:Optional[str]=None, # Of a table: column that says who it is
     unit:str='g', # Of a table of accelerations: g, m/s2 or mg
     stride:Optional[float]=None, # Of a table: seconds from one window to the next; half a window by default
-    seed:int=0, # Seed of the noise
+    seed:int=0, # Seed
 ) -> pd.DataFrame: # A row for each window
     "Say which sentence fits each window, without any labels."
     model, named = from_pretrained(weights), [t.strip() for t in texts.split(';') if t.strip()]
     windows = _windows_for(model, data, columns=columns, time=time, rate=rate, subject=subject, unit=unit, stride=stride)
-    said = model.classify(windows.X[:], named, n=n, seed=seed)
-    errors = pd.DataFrame(said.errors.round(5), columns=[f'error({t})' for t in named])
-    table = window_times(windows).assign(**{'class': said.classes}).join(errors)
+    said = model.classify(windows.X[:], named, by, n, seed)
+    scores = pd.DataFrame(said.scores.round(5), columns=[f'score({t})' for t in named])
+    table = window_times(windows).assign(**{'class': said.classes}).join(scores)
     save_table(table, out)
     for c, m in table['class'].value_counts().items(): print(f'{m:9,} {c}')
     print(f'{len(table)} classes are in {out}')
@@ -439,7 +440,7 @@ def generate(
     figure:Optional[str]=None, # File for a figure of the first signals: .png, .svg or .pdf
     text:Optional[str]=None, # A sentence that says what to generate, or several with semicolons between; for weights of `flowfm tune-text`
     like:Optional[str]=None, # Windows, a file or a folder: generate variations of them
-    guidance_scale:float=1., # With --text or --like: 0 ignores them, 1 follows them, more exaggerates them
+    guidance_scale:Optional[float]=None, # With --text or --like: 0 ignores them, 1 follows them, more exaggerates; as in the weights' card
     method:Optional[str]=None, # FlowFM: ODE solver, midpoint by default
     sampler:Optional[str]=None, # DiffFM: ddim (the default) or ddpm
     steps:Optional[int]=None, # Steps of the solver or sampler

@@ -159,11 +159,11 @@ def add_text(
 ) -> JointModel: # A copy that knows text
     "A copy of a model with the text as a further condition of its velocity network."
     model = deepcopy(model)
-    if 'text' not in model.inputs: _add_condition(model, encoder)
-    elif encoder.config != (said := model.inputs['text']['args']):
-        set_text_encoder(model, encoder) # refuses one of another width
+    said = model.inputs.get('text', {}).get('args')
+    if said not in (None, encoder.config):
         warn(f"these weights were tuned with {said}, and go on with {encoder.config}: what they learnt of the old vectors is lost", 4)
-        model.inputs['text'] = _input(encoder)
+        del model.velocity.conditions['y']
+    if said != encoder.config: _add_condition(model, encoder)
     set_text_encoder(model, encoder)
     return model
 

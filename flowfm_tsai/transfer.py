@@ -222,8 +222,8 @@ def few_label_curve(
     X = torch.cat([intake.raw(dls.train), intake.raw(dls.valid)]).numpy()
     both, test = np.concatenate([y, y_test]), np.arange(len(y), len(y) + len(y_test))
     draws, rows = _draws(y, y_test, budgets, seeds), {'pretrained': [], 'not pretrained': []}
-    for _, _, kept in draws:
-        for name, start in zip(rows, (pretrained, False)):
-            made = [_fewer(dls, X, both, k, test) for k in kept]
-            rows[name].append([recipe(d, start, seed=s, **kwargs).metrics for s, d in enumerate(made)])
+    starts = dict(zip(rows, (pretrained, False)))
+    for name, kept in with_bar([(name, kept) for _, _, kept in draws for name in rows]):
+        made = [_fewer(dls, X, both, k, test) for k in kept]
+        rows[name].append([recipe(d, starts[name], seed=s, **kwargs).metrics for s, d in enumerate(made)])
     return FewLabels(tuple(b for _, b, _ in draws), [n for n, _, _ in draws], rows)

@@ -370,7 +370,7 @@ def bench_text(
     data:str, # An .npz file with X, y and pid, and perhaps age, sex, height_cm and weight_kg, of activities in `PHRASES`
     out:str='docs/results', # Folder for the tables (JSON and Markdown) and figures
     work:str='bench-text', # Folder for weights and finished measurements; a run goes on from there, or from the JSON of an earlier one
-    weights:str='wrist-tiny', # Weights to start from
+    weights:str='wrist-tiny-ssl', # Weights to start from, which have seen no sentences of the people who are tested
     text_encoder:str=USUAL_ENCODER, # Text encoder
     steps:int=2500, # Training steps of each network
     lr:float=1e-3, # Highest learning rate
