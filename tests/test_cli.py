@@ -65,7 +65,7 @@ def test_text(waves, tmp_path):
     (('pretrain', '--data', 'short.npz', '--p', '1.5'), 'p=1.5'),
     (('pretrain', '--data', 'short.npz', '--out', 'short.npz'), 'choose another one'),
     (('demo', '--folds', '0'), 'folds=0'),
-    (('generate', '--n', '2'), '--weights'),
+    (('predict', '--weights', 'nowhere'), '--data'),
     (('bench', 'har', '--data', 'nowhere'), 'the benchmark needs adl'),
     (('bench', 'text', '--data', 'short.npz'), 'no classes y'),
     (('bench', 'wrist', '--data', 'nowhere'), 'there is no adl.npz')])
