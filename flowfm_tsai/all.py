@@ -21,7 +21,7 @@ from .learner import difffm_learner, distill_learner, flowfm_learner
 from .transfer import few_label_curve, fine_tune, knn_probe, linear_probe
 from .text import TextEncoder, prompts
 from .text2signal import text2signal_learner, text_dls
-from .zero_shot import ByText # learn.classify
+from . import zero_shot # noqa: F401 learn.classify
 from .wearables import har # har.load, har.pool
 from .wearables.har import WATCH_CHANNELS, watch_windows
 from .wearables.tfms import WRIST_TFMS, MirrorSides, RandomRotation, wearable_tfms
@@ -35,7 +35,7 @@ __all__ = [
     'PATHS', 'SAMPLERS', 'MODELS', 'HEADS', # where parts of your own are registered
     'EMACallback', 'ResumeCallback', # beside any training
     'fine_tune', 'linear_probe', 'knn_probe', 'few_label_curve', 'linear_classifier', 'scores', # what it is worth
-    'prompts', 'text_dls', 'text2signal_learner', 'TextEncoder', 'ByText', # sentences
+    'prompts', 'text_dls', 'text2signal_learner', 'TextEncoder', # sentences
     'fit_features', 'generation_metrics', # how good signals are
     'plot_signals', 'plot_tsne', 'plot_confusion', # figures
     'open_windows', 'HARData', 'WindowArray', # windows on disk
