@@ -7,6 +7,8 @@ __all__ = ['demo']
 
 # %% ../nbs/api/31_demo.ipynb #b0e9aee7
 import shutil, time
+from base64 import b64encode
+from html import escape
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional
@@ -23,8 +25,23 @@ from .paths import *
 from .saving import *
 from .plots import *
 from .pretrained import *
+import flowfm_tsai.text # noqa: F401 generate(text=)
 from .transfer import *
 from .bench.baselines import forest, minirocket
+
+# %% ../nbs/api/31_demo.ipynb #fc5e6e2d
+SENTENCES = ('a person jogging', 'walking', 'brushing teeth', 'clapping hands')
+
+def _from_sentences(out, seed):
+    "Write sentences.png: four signals of each sentence, from the weights that ship."
+    file = out/'sentences.png'
+    if file.exists(): return
+    _say('signals from sentences, by the weights that ship')
+    made = from_pretrained('wrist-tiny').generate(4, text=list(SENTENCES), seed=seed, progress=False)
+    fig = plot_signals(dict(zip(SENTENCES, made.unflatten(0, (len(SENTENCES), -1)))), WATCH_CHANNELS[:3], rate=30, unit='g')
+    write_whole(file, lambda p: fig.savefig(p, format='png', dpi=110))
+    plt.close(fig)
+    _say(f'they are in {file}')
 
 # %% ../nbs/api/31_demo.ipynb #dfa6ffb4
 def _say(*args): print(*args, flush=True)
@@ -225,13 +242,50 @@ def _workplace(out, settings, fresh):
     plt.switch_backend('agg') # figures go to files
     return out
 
+# %% ../nbs/api/31_demo.ipynb #4f09efa9
+FIGURES = dict( # name of the file, and what is said of it
+    sentences='Signals that the weights that ship made of sentences.',
+    confusion='Windows of people whom no training has seen: true and predicted exercises.',
+    tsne='The same windows, and their representations, learnt without labels.',
+    generated_acceleration='Real windows, variations of them, and signals from noise: acceleration.',
+    generated_rotation='The same: rotation.')
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>flowfm demo</title>
+<style>
+body {{font: 16px/1.5 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em}} img {{max-width: 100%}} figure {{margin: 2em 0}}
+table {{border-collapse: collapse; display: block; overflow-x: auto}} tr {{border-bottom: 1px solid #ddd}}
+td, th {{padding: .2em .8em; text-align: right}} td:nth-child(-n+2) {{text-align: left}}
+</style>
+<h1>flowfm demo</h1>
+<p>On people whom no training has seen, {of}.</p>
+{table}
+{lines}
+{figures}
+</html>
+"""
+_FIGURE = '<figure><img src="data:image/png;base64,{png}" alt="{said}"><figcaption>{said}</figcaption></figure>'
+
+def _html_table(table):
+    "A Markdown table as HTML."
+    head, _, *rows = ([escape(c.strip()) for c in line.strip('|').split('|')] for line in table.splitlines())
+    row = lambda cells, tag: '<tr>' + ''.join(f'<{tag}>{c}</{tag}>' for c in cells) + '</tr>'
+    return '<table>' + row(head, 'th') + ''.join(row(r, 'td') for r in rows) + '</table>'
+
+def demo_page(table, gains, of, figures): # HTML
+    shown = '\n'.join(_FIGURE.format(png=b64encode(figures[f]).decode(), said=said) for f, said in FIGURES.items())
+    lines = '\n'.join(f'<p>{escape(line)}</p>' for line in gains.splitlines())
+    return _PAGE.format(of=escape(of), table=_html_table(table), lines=lines, figures=shown)
+
 # %% ../nbs/api/31_demo.ipynb #ed04f554
 def _report(results, of, out):
     table = demo_table(results)
     _say(f"\nOn unseen subjects, split by subject, {of}:\n\n{table}\n")
-    _say(demo_gains(results))
+    _say(gains := demo_gains(results))
     write_whole(out/'table.md', lambda p: p.write_text(table+'\n', encoding='utf-8'))
-    _say(f"figures, table and weights are in {out}")
+    page = demo_page(table, gains, of, {f: (out/f'{f}.png').read_bytes() for f in FIGURES})
+    write_whole(out/'index.html', lambda p: p.write_text(page, encoding='utf-8'))
+    _say(f"all of it on one page: {out/'index.html'}; figures, table and weights are beside it")
 
 # %% ../nbs/api/31_demo.ipynb #e1124151
 def demo(
@@ -239,7 +293,7 @@ def demo(
     folds:int=1, # How many of the five folds by subject to run
     size:str='tiny', # Size of the networks: tiny, small or base
     patch_size:int=25, # Time steps in a patch (50 are a second)
-    pretrain_epochs:int=12, # Epochs of pretraining
+    pretrain_epochs:int=5, # Epochs of pretraining
     pretrain_lr:float=2e-3, # Learning rate of pretraining
     pretrain_bs:int=32, # Batch size of pretraining
     time_mean:Optional[float]=None, # Mean of logit-normal times in pretraining, below zero nearer to the noise; uniform times by default
@@ -257,7 +311,7 @@ def demo(
     seed:int=0, # Seed of everything random
     fresh:bool=False, # Throw away what an earlier run left in the folder, instead of going on from it
 ) -> list: # Rows of the table for each fold
-    "Pretrain, transfer and generate on seglearn's smartwatch recordings, leaving out the people who are tested."
+    "Signals from sentences; then pretrain, transfer and generate on seglearn's smartwatch recordings, without the people who are tested."
     if not 1 <= folds <= 5: raise ValueError(f"folds={folds}: expected 1 to 5")
     if not 1 <= few <= 8: raise ValueError(f"few={few}: expected 1 to 8, the number of people who are trained on")
     X, y, subject = watch_windows(seconds, overlap)
@@ -267,6 +321,7 @@ def demo(
     out = _workplace(out, dict(pretraining=pretraining, time_mean=time_mean, pretrain_overlap=pretrain_overlap, turn=turn, shift=shift,
                                few=few, epochs=epochs, bs=bs, seconds=seconds, overlap=overlap, seed=seed), fresh)
     pretraining |= dict(time_sampler=uniform_t if time_mean is None else LogitNormal(time_mean), view=tfms or None, seed=seed)
+    _from_sentences(out, seed)
     results = []
     for k, (train, test) in enumerate(subject_folds(subject)[:folds]):
         folder, unseen = writable_folder(out/'folds'/str(k)), np.unique(subject[test])

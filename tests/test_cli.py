@@ -89,7 +89,7 @@ def test_demo(tmp_path):
     out = flowfm(*args, cwd=tmp_path)
     assert all(row in out for row in ('random forest', 'MiniRocket', 'linear probe', 'fine-tuned', 'from scratch', 'unseen subjects', 'generated over real'))
     made = {f.name for f in (tmp_path/'demo').iterdir()}
-    assert {'tsne.png', 'confusion.png', 'generated_acceleration.png', 'generated_rotation.png', 'table.md', 'settings.json'} <= made
+    assert {'tsne.png', 'confusion.png', 'generated_acceleration.png', 'generated_rotation.png', 'sentences.png', 'table.md', 'index.html', 'settings.json'} <= made
     assert all((tmp_path/'demo'/f).read_bytes()[:4] == b'\x89PNG' for f in made if f.endswith('.png'))
     again = flowfm(*args, cwd=tmp_path)
     assert 'pretraining on' not in again and '| fine-tuned |' in again
