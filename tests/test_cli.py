@@ -8,6 +8,11 @@ def test_help_imports_no_torch(tmp_path):
     code = "import sys; from flowfm_tsai.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, cwd=tmp_path)
 
+def test_module(tmp_path):
+    "`python -m flowfm_tsai`, which launchers want, is the command."
+    said = subprocess.run([sys.executable, '-m', 'flowfm_tsai', '--version'], check=True, capture_output=True, text=True, cwd=tmp_path).stdout
+    assert said == flowfm('--version', cwd=tmp_path) and said.startswith('flowfm_tsai ')
+
 def test_pretrain_finetune_generate(waves, tmp_path):
     X, y = waves
     np.savez(tmp_path/'waves.npz', X=X, y=y, pid=np.arange(160)//16)

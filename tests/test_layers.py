@@ -68,7 +68,7 @@ def module_named(dotted):
     top, _, rest = (dotted or '').partition('.')
     return rest.replace('.', '/') if top == 'flowfm_tsai' and rest and (LIB/rest.replace('.', '/')).with_suffix('.py').is_file() else None
 
-MODULES = {m.name: m for p in sorted(LIB.rglob('*.py')) if p.name not in ('__init__.py', '_modidx.py') for m in [Module(p)]}
+MODULES = {m.name: m for p in sorted(LIB.rglob('*.py')) if p.name not in ('__init__.py', '__main__.py', '_modidx.py') for m in [Module(p)]}
 LIBRARY = [m for m in MODULES.values() if m.room not in WINGS and m.name != 'all']
 
 def in_order():
