@@ -16,6 +16,7 @@ from nbdev.config import get_config
 from nbdev.doclinks import _nbpath2html
 from nb2md import markdown, nb2md, plain
 from processors import SiteFilter, prepare
+from shell import shell_page
 from sources import source_page
 
 docs = Path(__file__).resolve().parent
@@ -23,7 +24,7 @@ root, work = docs.parent, docs/'_build'
 nbs, pages, cfg = root/'nbs', work/'pages', get_config(path=root)
 package = sorted((root/cfg.lib_name).glob('**/*.py'))
 
-sections = {'Tutorials': 'tutorials', 'How-to': 'how_to', 'Explanations': 'explanations', 'API': 'api'} # and their folders in nbs
+sections = {'Tutorials': 'tutorials', 'How-to': 'how_to', 'Concepts': 'explanations', 'Results': None, 'API': 'api'} # and their folders in nbs
 # Folders of the API in the order of dependence; others go by their names
 rooms = {'pretext': 'Pretext tasks', 'data': 'Data', 'wearables': 'Wearables', 'bench': 'Benchmarks'}
 front_room = 30 # from this number on, a notebook of the API's own folder stands on all the rest
@@ -59,6 +60,7 @@ def notebooks_in(folder):
 def page_of(src):
     "Give the address of a page below the site's root: that which nbdev's index of symbols has for a notebook."
     if nbs in src.parents: return _nbpath2html(src.relative_to(nbs)).with_suffix('.md')
+    if work in src.parents: return src.relative_to(work)
     if docs in src.parents: return src.relative_to(docs)
     return Path('project', (src.parent.name if src.name == 'README.md' else src.stem.lower()) + '.md')
 
@@ -123,11 +125,18 @@ def write_readme():
     new = lambda url: url if ':' in url or url[0] == '#' else Path(os.path.relpath(nbs/url, root)).as_posix()
     (root/'README.md').write_text(links('\n\n'.join(cells), new) + '\n', encoding='utf-8')
 
+def write_shell(file):
+    "Write the page of the shell, and return its file."
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(shell_page(), encoding='utf-8')
+    return file
+
 def main(args):
     os.chdir(root) # where nbdev looks for settings.ini
     if args.readme: return write_readme()
-    found = {o: notebooks_in(folder) for o, folder in sections.items()}
+    found = {o: notebooks_in(folder) if folder else [] for o, folder in sections.items()}
     found['Results'] = sorted((docs/'results').glob('*.md'), key=lambda p: (p.stem != 'index', p))
+    found['Shell'] = [write_shell(work/'shell'/'index.md')]
     found['Project'] = [*(root/cfg.lib_name/'weights').glob('*/README.md'), *(o for o in (root/'CONTRIBUTING.md', root/'CHANGELOG.md') if o.exists())]
     home = next((o for o in (nbs/'index.ipynb', root/'README.md') if o.exists()), None)
     sources = {o: page_of(o) for o in sum(found.values(), [])} | ({home: Path('index.md')} if home else {})

@@ -44,6 +44,16 @@ def test_site(site):
         assert not re.findall(r'<(?:script|img|iframe)[^>]*src="https?:|<link[^>]*rel="stylesheet"[^>]*href="https?:', page.html), name
     assert (ROOT/'docs/_site/search/search_index.json').stat().st_size > 10_000
 
+def test_shell(site):
+    "Every command of `flowfm` has its options on a page, and an example that it understands."
+    from flowfm_tsai.cli import COMMANDS
+    from shell import EXAMPLES, said
+    page = site['shell/index.html']
+    assert {f'flowfm-{name.replace(" ", "-")}' for name in COMMANDS} <= page.places and EXAMPLES.keys() <= COMMANDS.keys()
+    for name, line in EXAMPLES.items():
+        known = set(re.findall(r'--[\w-]+', said(*name.split(), '--help')))
+        assert set(re.findall(r'--[\w-]+', line)) <= known, line
+
 def test_every_link_leads_somewhere(site):
     "Also those that MkDocs doesn't look at: of HTML, and to lines of the source."
     for name, page in site.items():
