@@ -264,7 +264,9 @@ def _to_train_and_test(data, test, everybody):
 
 def _remember_rate(model, data):
     "Have a model know how many samples a second its windows have."
-    rate = data.meta.get('rate') or data.meta.get('rate_hz')
+    rate, fits = data.meta.get('rate'), model.card.get('fits', {}).get('rate_hz')
+    if rate and fits and rate != fits:
+        warn(f"these windows have {rate:g} samples a second, and the weights are for {fits:g}: cut them with --out-rate {fits:g}", 4)
     if rate: model.card = {**model.card, 'fits': {**model.card.get('fits', {}), 'rate_hz': rate}}
 
 # %% ../nbs/api/30_recipes.ipynb #fc7085ee
