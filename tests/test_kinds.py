@@ -136,7 +136,7 @@ def test_cast_models(dtype, config, tmp_path):
 
 @pytest.mark.parametrize('options', [dict(rtol=1e-3), dict(method='euler', atol=1e-3), dict(method='dopri5', steps=5), dict(steps=0), dict(steps=np.nan), dict(method='dopri5', rtol=np.nan),
     dict(method='dopri5', atol=0.), dict(method='dopri5', rtol=-1), dict(eta=0.), dict(clip=3.), dict(guidance_scale=2.), dict(guidance_scale=np.nan), dict(like=X[:1], guidance_scale=np.nan), dict(like=X[:1], guidance_scale=dict(like=np.inf)),
-    dict(like=X[:1], guidance_scale=None), dict(seq_len=0), dict(n=0), dict(n=2.5), dict(bs=np.nan), dict(sampler='ddim'), dict(cond=dict(r=np.full((1, 3), np.nan)))], ids=str)
+    dict(like=X[:1], guidance_scale='2'), dict(seq_len=0), dict(n=0), dict(n=2.5), dict(bs=np.nan), dict(sampler='ddim'), dict(cond=dict(r=np.full((1, 3), np.nan)))], ids=str)
 def test_options_that_are_refused(options, generator):
     for g in (generator, generator.model):
         with pytest.raises((ValueError, TypeError), match='|'.join(options) + '|finite'): g.generate(**options)
