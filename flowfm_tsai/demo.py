@@ -25,7 +25,6 @@ from .paths import *
 from .saving import *
 from .plots import *
 from .pretrained import *
-import flowfm_tsai.text # noqa: F401 generate(text=)
 from .transfer import *
 from .bench.baselines import forest, minirocket
 

@@ -73,9 +73,9 @@ def table_to_windows(
     pid = [d.pid if subject else np.full(len(d), Path(f).stem) for d, f in zip(parts, files)]
     known = dict(y=np.concatenate([d.y for d in parts])) if label else {}
     if subject or len(files) > 1: known['pid'] = np.concatenate(pid)
-    start, meta = np.concatenate([d.columns['start'] for d in parts]), {**parts[0].meta, 'source': data}
-    save_npz(out, np.concatenate([d.X for d in parts]), meta, **known, start=start)
-    made = open_windows(out)
+    columns, meta = dict(start=np.concatenate([d.columns['start'] for d in parts])), {**parts[0].meta, 'source': data}
+    made = HARData(np.concatenate([d.X for d in parts]), **known, meta=meta, columns=columns)
+    save_npz(out, made.X, made.meta, **made.arrays())
     for y, n in zip(*np.unique(made.y, return_counts=True)) if label else (): print(f'{n:9,} {y}')
     print(f'{made}\nwindows are in {out}')
     return made
@@ -217,8 +217,9 @@ def tune_text(
 ) -> JointLearner:
     "Tune pretrained weights to follow sentences. Interrupted, the same command goes on where it was."
     settings = _settings(dict(locals()), weights)
-    sets = [open_data(f) for f in data.split(',')]
-    X, sentences = pool(sets, names=data.split(',')).X, [s for d in sets for s in _sentences(d, template)]
+    files = data.split(',')
+    sets = [open_data(f) for f in files]
+    X, sentences = pool(sets, names=files).X, [s for d in sets for s in _sentences(d, template)]
     print(f'{len(X)} windows, such as {sentences[0][0]!r}', flush=True)
     dls = text_dls(X[:], sentences, bs=bs)
     learn = text2signal_learner(dls, weights, text_encoder, p=p, p_text=p_text, text_noise=text_noise, seed=seed, cbs=[EMACallback(ema)])
@@ -328,10 +329,11 @@ def _windows_for(model, data, **table):
         return open_data(data)
     steps = model.units.intake['shape'][-1] if model.units.intake else model.seq_len
     if not steps: raise ValueError("these weights don't say how long their windows are: cut the table with `flowfm windows` first")
-    own = table_rate(data, table['time'], table['rate'])
     out_rate = model.card.get('fits', {}).get('rate_hz')
-    if out_rate is None: print(f"these weights don't say at which rate their windows are: the table is read at its own, {own:g} Hz")
-    return table_windows(data, **table, seconds=steps/(out_rate or own), out_rate=out_rate or own)
+    if out_rate is None:
+        out_rate = table_rate(data, table['time'], table['rate'])
+        print(f"these weights don't say at which rate their windows are: the table is read at its own, {out_rate:g} Hz")
+    return table_windows(data, **table, seconds=steps/out_rate, out_rate=out_rate)
 
 # %% ../nbs/api/30_recipes.ipynb #52df4951
 def predict(
@@ -421,7 +423,7 @@ def _given(**options):
 def _save_signals(out, X, said, meta):
     "Write signals (N, C, L), and the sentence of each."
     if Path(out).suffix == '.npz': return save_npz(out, X, meta, **({} if said is None else dict(y=said)))
-    if Path(out).suffix == '.npy': return write_whole(out, lambda p: np.save(open(p, 'wb'), X))
+    if Path(out).suffix == '.npy': return write_whole(out, lambda p: np.save(p, X))
     N, C, L = X.shape
     table = pd.DataFrame(dict(signal=np.repeat(np.arange(N), L), step=np.tile(np.arange(L), N)))
     if said is not None: table['text'] = np.repeat(said, L)
