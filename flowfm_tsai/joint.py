@@ -231,9 +231,10 @@ def _door(self:JointLearner, like):
 # %% ../nbs/api/23_joint.ipynb #cd74cb56
 @patch
 def generate(self:JointLearner,
-    n:int=1, # How many signals; with `text` or `like`, how many for each sentence or window
+    n:int=1, # How many signals; with `text`, `y` or `like`, how many for each sentence, class or window
     text=None, # A sentence, or several, that say what to generate; for a model that was tuned to follow text
     like=None, # Windows (K, C, L) in raw units: generate variations of them; with several sentences, as many of them
+    y=None, # A class, or several, by name; for a model that was trained with classes as a condition
     cond:Optional[dict]=None, # Vectors (K, n_features) of further conditions, by name
     seq_len:Optional[int]=None, # Time steps; those of the training windows by default, those of `like` if given
     guidance_scale:Union[float, dict, None]=None, # 0 ignores what is given, 1 follows it, more exaggerates it; `dict(text=2., like=1.)`
@@ -247,7 +248,7 @@ def generate(self:JointLearner,
     **options, # Further options of the sampler: `rtol`, `atol`, `eta`, `clip`; further inputs of the model
 ) -> Tensor: # (n, C, L) float32 on the CPU, in raw units
     "New signals in the units of the training data: `JointModel.generate`."
-    options |= {k: v for k, v in dict(text=text, sampler=sampler, method=method, steps=steps).items() if v is not None}
+    options |= {k: v for k, v in dict(text=text, y=y, sampler=sampler, method=method, steps=steps).items() if v is not None}
     with self._door(like):
         return self.model.generate(n, like=like, cond=cond, seq_len=seq_len, guidance_scale=guidance_scale, seed=seed, generator=generator,
                                    bs=bs, progress=progress, **options)

@@ -15,6 +15,7 @@ from .data.augment import *
 from .pretext.flow import *
 from .pretext.contrastive import *
 from .pretext.whiten import *
+from .pretext.classes import *
 from .pretext.distillation import *
 from .joint import *
 
@@ -27,18 +28,22 @@ def encoder_tasks(
     return [ContrastCallback(view=view, weight=weight), WhitenCallback(view)]
 
 # %% ../nbs/api/24_learner.ipynb #3c8c27ac
-def _tasks(flow, p, tasks, flow_weight):
-    "Flow matching or diffusion with DGS, and further tasks; without the first at a weight of 0."
+def _tasks(flow, p, tasks, flow_weight, condition):
+    "Flow matching or diffusion with DGS and a further condition, and further tasks; without the first at a weight of 0."
     if flow_weight < 0 or flow_weight == 0 and not tasks:
         raise ValueError(f"flow_weight={flow_weight}: expected more than 0, or 0 beside other tasks=")
     flow.weight = flow_weight
-    return [*([flow, DGSCallback(p)] if flow_weight else []), *L(tasks)]
+    return [*([flow, DGSCallback(p), *condition] if flow_weight else []), *L(tasks)]
 
 def _beside(tasks, view, config):
     "What trains the encoder beside flow matching, and what the encoder sees there."
     if tasks is not None or isinstance(config, str): return tasks, view # a configuration by name is trained as it was published
     view = L(view) or SERIES_TFMS
     return encoder_tasks(view), view
+
+def _classes(dls, stage, p):
+    "The classes as a condition, for dataloaders that have them and a stage that would leave them unused."
+    return [ClassCallback(p)] if stage == 'pretrain' and p < 1 and window_classes(dls) else []
 
 def _documented(f):
     "Let the reference find the text of what is passed on."
@@ -55,6 +60,7 @@ def flowfm_learner(
     view=None, # Random batch transforms, such as `wearable_tfms()`: what the encoder sees in pretraining; `SERIES_TFMS` for contrast
     tasks=None, # Further pretext tasks for the encoder; contrast and whitening by default, `[]` for none
     flow_weight:float=1., # Weight of flow matching beside other tasks; 0 leaves it out
+    p_class:float=.1, # Probability of leaving out a sample's class, with `stage='pretrain'` and targets that are classes; 1: no condition
     config:Union[str, dict, None]=None, # Networks by name ('paper', 'plain'), or further arguments of the model
     arch:type=FlowFM, # The model's class: `FlowFM`, or one of your own
     **kwargs, # Further arguments of fastai's `Learner`
@@ -62,7 +68,8 @@ def flowfm_learner(
     "A learner that pretrains FlowFM on windows without labels, or uses it for the task that the targets pose."
     tasks, view = _beside(tasks, view, config)
     flow = (CFMCallback if issubclass(arch, FlowFM) else PathCallback)(time_sampler, view)
-    return joint_learner(dls, arch, _tasks(flow, p, tasks, flow_weight), config=config, **kwargs)
+    tasks = _tasks(flow, p, tasks, flow_weight, _classes(dls, kwargs.get('stage'), p_class))
+    return joint_learner(dls, arch, tasks, config=config, **kwargs)
 
 # %% ../nbs/api/24_learner.ipynb #f1a09748
 @_documented
@@ -74,6 +81,7 @@ def difffm_learner(
     view=None, # Random batch transforms, such as `wearable_tfms()`: what the encoder sees in pretraining; `SERIES_TFMS` for contrast
     tasks=None, # Further pretext tasks for the encoder; contrast and whitening by default, `[]` for none
     flow_weight:float=1., # Weight of diffusion beside other tasks; 0 leaves it out
+    p_class:float=.1, # Probability of leaving out a sample's class, with `stage='pretrain'` and targets that are classes; 1: no condition
     config:Union[str, dict, None]=None, # Networks by name ('paper', 'plain'), or further arguments of the model
     arch:type=DiffFM, # The model's class: `DiffFM`, or one of your own
     **kwargs, # Further arguments of fastai's `Learner`
@@ -81,7 +89,8 @@ def difffm_learner(
     "The same for DiffFM, the diffusion twin."
     tasks, view = _beside(tasks, view, config)
     config = {**model_config(config), **({'schedule': schedule} if schedule else {})}
-    return joint_learner(dls, arch, _tasks(DDPMCallback(view), p, tasks, flow_weight), config=config, **kwargs)
+    tasks = _tasks(DDPMCallback(view), p, tasks, flow_weight, _classes(dls, kwargs.get('stage'), p_class))
+    return joint_learner(dls, arch, tasks, config=config, **kwargs)
 
 # %% ../nbs/api/24_learner.ipynb #be01f480
 @_documented

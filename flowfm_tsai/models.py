@@ -285,6 +285,20 @@ def encoder_of(self:JointModel,
         made[keyword] = make(**args)
     return made[keyword]
 
+# %% ../nbs/api/08_models.ipynb #c3184b88
+@patch
+def add_input(self:JointModel,
+    keyword:str, # What `generate` takes it under, such as 'text'
+    condition:str, # Name of the condition
+    n_features:int, # Length of its vector
+    encoder:str, # A name of `ENCODERS`, or a place in this package
+    args:dict, # Its arguments, as JSON can hold them
+):
+    "Let the velocity network be asked for something more, by an encoder that a checkpoint can name."
+    self.velocity.add_condition(condition, n_features)
+    self.args['conditions'] = {**self.args['conditions'], condition: n_features}
+    self.inputs[keyword] = dict(condition=condition, encoder=encoder, args=args)
+
 # %% ../nbs/api/08_models.ipynb #f2b95a30
 @patch
 def _vectors(self:JointModel, cond, given):
@@ -293,7 +307,7 @@ def _vectors(self:JointModel, cond, given):
     for keyword, value in given.items():
         if keyword not in self.inputs:
             raise ValueError(f"{keyword}={value!r}: this {type(self).__name__} was never tuned to follow {keyword}. "
-                             f"Tune it with {keyword}2signal_learner(dls), or leave {keyword}= out")
+                             f"{_KEYWORDS[keyword]}, or leave {keyword}= out")
         vectors[self.inputs[keyword]['condition']] = self.encoder_of(keyword)(value)
     for k, v in vectors.items():
         if not v.isfinite().all(): raise ValueError(f"the condition {k!r} has values that aren't finite")
@@ -313,7 +327,7 @@ def _scales(guidance_scale, given):
     each = guidance_scale if isinstance(guidance_scale, dict) else dict.fromkeys(given.values(), guidance_scale)
     unknown = [k for k in each if k not in given.values()]
     if unknown or not given and guidance_scale != 1:
-        wanted = ' and '.join(f'{k}=' for k in unknown) or 'text= or like='
+        wanted = ' and '.join(f'{k}=' for k in unknown) or 'text=, y= or like='
         raise ValueError(f"guidance_scale={guidance_scale} needs something to be guided by: pass {wanted}")
     for s in each.values():
         if not (isinstance(s, Real) and abs(s) < np.inf): raise ValueError(f"guidance_scale={guidance_scale}: expected finite numbers")
@@ -382,7 +396,9 @@ def generate(self:JointModel,
     gen = make_generator(seed, generator)
     return self._sample(sampler, vectors, like, scales, total, n, seq_len or self.seq_len, gen, bs, progress)
 
-_KEYWORDS = ('text',) # inputs that are known, whether a model has them or not
+_KEYWORDS = dict( # inputs that are known, whether a model has them or not, and how it comes to have them
+    text='Tune it with text2signal_learner(dls)',
+    y="Pretrain it on dataloaders with classes, by flowfm_learner(dls, stage='pretrain')")
 
 # %% ../nbs/api/08_models.ipynb #93a5c7f1
 @patch

@@ -148,9 +148,7 @@ def _add_condition(model, encoder):
     if model.seq_len is None:
         raise ValueError("these weights have no velocity network (they are of a classifier or regressor): start from ones that were "
                          "pretrained without labels")
-    model.velocity.add_condition('y', encoder.n_features)
-    model.args['conditions'] = {**model.args['conditions'], 'y': encoder.n_features}
-    model.inputs['text'] = _input(encoder)
+    model.add_input('text', **_input(encoder), n_features=encoder.n_features)
 
 # %% ../nbs/api/27_text2signal.ipynb #9851817b
 def add_text(
