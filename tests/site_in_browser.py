@@ -1,5 +1,5 @@
 "A browser for the pages of the site: Chromium, without a window, driven by selenium."
-import contextlib, functools, http.server, shutil, threading
+import contextlib, functools, http.server, shutil, threading, time
 import pytest
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -38,6 +38,10 @@ const box = o => { for (o = o.parentElement; o && o != document.body; o = o.pare
 const out = [...document.querySelectorAll('main *')].filter(o => { const r = o.getBoundingClientRect(); return r.width && r.height && r.right > innerWidth + 1 && !box(o) })
 return [document.documentElement.scrollWidth - innerWidth, out.slice(0, 3).map(o => o.outerHTML.slice(0, 200))]"""
 
-def sticks_out(browser):
-    "By how many pixels the page is wider than the window, and what is."
-    return browser.execute_script(STICKS_OUT)
+def sticks_out(browser, wait=3.):
+    "By how many pixels the page is wider than the window, and what is, when it has settled."
+    end = time.time() + wait
+    while True:
+        pixels, what = browser.execute_script(STICKS_OUT)
+        if pixels <= 0 and not what or time.time() > end: return pixels, what
+        time.sleep(.1)
