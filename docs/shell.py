@@ -18,7 +18,7 @@ EXAMPLES = {
 
 def said(*argv):
     "What a command prints."
-    os.environ['COLUMNS'] = '100'
+    os.environ['COLUMNS'] = '88'
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit): main(list(argv))
     return out.getvalue().rstrip()
 

@@ -10,6 +10,7 @@ def anno(o):
 
 def default(o, names=None):
     "Write a default value: a function or a class by its name, an object without one by the name that `names` has for it."
+    if isinstance(o, list) and o and not isinstance(o[0], (str, int, float)): return next((k for k, v in (names or {}).items() if v is o), repr(o)).replace('\n', ' ')
     if isinstance(o, functools.partial): return next((k for k, v in (names or {}).items() if v is o), default(o.func, names))
     return getattr(o, '__name__', None) or re.sub(r' at 0x\w+', '', repr(o))
 

@@ -1,11 +1,12 @@
 "The site is built from the notebooks, offline: a page for each, with signatures, parameter tables and links to the source."
-import importlib, inspect, pkgutil, re, subprocess, sys
+import importlib, inspect, pkgutil, re, subprocess, sys, time
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 import nbformat
 import pytest
 import flowfm_tsai
+from site_in_browser import chromium, served, sticks_out, wide
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT/'docs'))
@@ -40,6 +41,7 @@ def test_site(site):
     line = re.search(rf'<span id="{source[2]}">.*', site[source[1]].html)[0]
     assert re.search(r'(def|class|@\w+)\b', re.sub('<[^>]*>', '', line)), line
     assert 'nbdev_export' not in ''.join(p.html for p in site.values())                             # hidden cells are hidden
+    assert f'flowfm_tsai {flowfm_tsai.__version__}' in learner                                      # which version it is of
     for name, page in site.items():                                                                # nothing is loaded from elsewhere
         assert not re.findall(r'<(?:script|img|iframe)[^>]*src="https?:|<link[^>]*rel="stylesheet"[^>]*href="https?:', page.html), name
     assert (ROOT/'docs/_site/search/search_index.json').stat().st_size > 10_000
@@ -67,10 +69,47 @@ def test_every_link_leads_somewhere(site):
             assert not place or not to or place in to.places or place.startswith('__'), f'{name} links to {link}'
 
 def test_groups_of_the_navigation(site):
-    "A room each, in the order in which they stand on each other."
+    "Tabs as readers look for things, and the API from what one types to what it is made of."
+    tabs = re.findall(r'<a href="[^"]*" class="md-tabs__link">\s*(.*?)\s*</a>', site['index.html'].html, re.S)
+    assert tabs == ['Get started', 'Tutorials', 'How-to', 'Concepts', 'Results', 'API', 'Shell', 'Project']
     titles = re.findall(r'<label class="md-nav__link"[^>]*>\s*<span class="md-ellipsis">\s*(.*?)\s*<', site['api/core.html'].html, re.S)
-    wanted = ['Library', 'Pretext tasks', 'Data', 'Wearables', 'Benchmarks', 'Front rooms']
+    wanted = ['For users', 'Data', 'Wearables', 'Building blocks', 'Pretext tasks', 'Benchmarks']
     assert [o for o in dict.fromkeys(titles) if o in wanted] == wanted
+
+def test_every_notebook_named_in_the_navigation_is_there():
+    from build import api, how_to, notebooks_in
+    for folder, groups in (('how_to', how_to), ('api', api)):
+        there = {re.sub(r'^\d+[a-z]?_', '', p.stem) for p in notebooks_in(folder)} | {f'{p.parent.name}/' for p in notebooks_in(folder)}
+        assert not {name for names in groups.values() for name in names} - there
+    assert not {p.stem[3:] for p in notebooks_in('how_to')} - {name for names in how_to.values() for name in names}, 'in no group'
+
+def test_questions_have_pages(site):
+    "What tsai's users ask, in a title."
+    titles = ' | '.join(re.search(r'<title>(.*?)</title>', page.html, re.S)[1] for name, page in site.items() if name.startswith('how_to/'))
+    for words in ('Diffusion for time series', 'Self-supervised learning', 'Get embeddings, and plot them', 'Fine-tune a pretrained model',
+                  'Few labels', 'UCR set, or an ECG', 'Recordings longer than memory', 'CSV to predictions', 'Add a task'):
+        assert words in titles, words
+
+def test_outputs_that_were_kept_are_of_the_notebooks_as_they_are(site):
+    "The tutorials that need data sets were run, and show what came out where there are none."
+    from build import is_kept, kept_page, needs_data, notebooks_in
+    needing = [p for p in notebooks_in('tutorials') if needs_data(p)]
+    assert len(needing) == 2
+    for p in needing:
+        assert is_kept(p), f'{p.name} was edited after its outputs were kept: FLOWFM_DATA=DIR python docs/build.py --keep {p.stem}'
+        md = kept_page(p).read_text(encoding='utf-8')
+        assert '.nb-output' in md and '.nb-figure' in md
+        assert 'class="nb-figure"' in site[f'tutorials/{p.stem[3:]}.html'].html
+        for url in re.findall(r'\]\(([^):#]+)[^):]*\)', md): assert (kept_page(p).parent/url).exists(), f'{kept_page(p).name} links to {url}'
+
+@pytest.mark.parametrize('git_url', ['', 'https://example.org/somebody/flowfm_tsai'])
+def test_edit_links(git_url, monkeypatch):
+    "To the notebook, on the branch, if there is a public repository."
+    import build
+    monkeypatch.setattr(build, 'cfg', type('cfg', (), dict(git_url=git_url, branch='main')))
+    said = build.said_of(ROOT/'nbs/api/24_learner.ipynb', ROOT/'nbs/index.ipynb')
+    assert said == (dict(edit=f'{git_url}/edit/main/nbs/api/24_learner.ipynb') if git_url else {})
+    assert build.said_of(ROOT/'docs/_build/shell/index.md', None) == {}
 
 def test_patched_methods_are_in_the_reference(tmp_path):
     "Like those of a class: public ones, with a docstring or a described parameter, once, and not those of private cells."
@@ -108,3 +147,53 @@ def test_readme_is_the_home_page():
 def test_readme_is_short():
     "What one types, the weights, one table of results, links; the rest is in docs/results."
     assert len((ROOT/'README.md').read_text(encoding='utf-8').split()) <= 1200
+
+@pytest.fixture(scope='module')
+def browser():
+    with chromium() as b: yield b
+
+@pytest.fixture(scope='module')
+def base(site, tmp_path_factory):
+    "The address of the site, which isn't at the root of its server."
+    folder = tmp_path_factory.mktemp('server')
+    (folder/'some').mkdir()
+    (folder/'some/base').symlink_to(ROOT/'docs/_site')
+    with served(folder) as url: yield f'{url}/some/base'
+
+def test_pages_fit_any_screen(site, base, browser):
+    "No errors, and nothing sticks out: wide tables, code and figures scroll in their own boxes."
+    for name in site:
+        if name.startswith('source/') or name == '404.html': continue
+        browser.get(f'{base}/{name}')
+        for width in (1280, 390):
+            wide(browser, width)
+            pixels, what = sticks_out(browser)
+            assert pixels <= 0 and not what, f'{name} at {width}: {pixels} pixels too wide, {what}'
+        assert not (said := [e for e in browser.get_log('browser') if e['level'] == 'SEVERE']), f'{name}: {said}'
+
+def test_figures_are_legible_and_enlarge(base, browser):
+    for width in (1280, 390):
+        wide(browser, width)
+        browser.get(f'{base}/results/har.html')
+        figure = browser.find_element('css selector', '.md-content p > img')
+        assert figure.size['width'] >= 600 # on a narrow screen in a box that scrolls
+        browser.execute_script('arguments[0].scrollIntoView({block: "center"}); arguments[0].click()', figure)
+        large = browser.find_element('css selector', 'dialog[open].enlarged img')
+        assert large.size['width'] >= 800
+        browser.find_element('css selector', 'dialog').send_keys('\ue00c') # Escape
+        assert not browser.find_elements('css selector', 'dialog[open]')
+
+@pytest.mark.parametrize('how', ['served', 'file'])
+def test_search(base, browser, how):
+    "Also where the pages are opened as files."
+    wide(browser, 1280)
+    browser.get(f'{base}/index.html' if how == 'served' else (ROOT/'docs/_site/index.html').as_uri())
+    field = browser.find_element('css selector', '.md-search__input')
+    browser.execute_script('arguments[0].focus()', field)
+    field.send_keys('predict new windows')
+    deadline, found = time.time() + 30, []
+    while time.time() < deadline and not found:
+        found = [o.get_attribute('href') for o in browser.find_elements('css selector', '.md-search-result__item > a')]
+        time.sleep(.2)
+    assert any(page in url for url in found[:3] for page in ('index.html', 'how_to/from_csv_to_predictions.html', 'shell/index.html')), found
+    assert not [e for e in browser.get_log('browser') if e['level'] == 'SEVERE']
