@@ -423,6 +423,13 @@ def _build(dls, arch, stage, config):
     if column or dls_task(dls)['kind'] == 'labels': return arch(c_in, dls.c, **config).to(dls.device)
     return build_ts_model(arch, dls=dls, device=dls.device, **config)
 
+# %% ../nbs/api/23_joint.ipynb #a6612143
+def default_patch(
+    steps:int, # Time steps of a window
+) -> int: # Time steps of a patch
+    "10, or a sixth of a short window."
+    return min(10, max(1, steps//6))
+
 # %% ../nbs/api/23_joint.ipynb #16807562
 def load_weights(
     model:JointModel, # Gets the weights
@@ -456,6 +463,7 @@ def create_joint_model(
         check_source(source, arch, next(Intake(dls).windows(max_n=1)).shape[1], config)
         config = {**source.config, 'dropout': config.get('dropout', source.config['dropout'])}
         config.pop('c_in')
+    else: config.setdefault('patch_size', default_patch(next(Intake(dls).windows(max_n=1)).shape[-1]))
     if custom_head is not None: config['custom_head'] = custom_head
     model = _build(dls, arch if source is None else type(source), stage, config)
     model.task = dls_task(dls) if stage == 'downstream' else None
@@ -570,7 +578,7 @@ def joint_learner(
     stage:Optional[str]=None, # 'pretrain' or 'downstream'; read off the dataloaders by default
     pretrained=True, # Weights to start from: `True` (those that ship, if they fit), `False`, a folder, a Hub id, a `Learner`, a model
     size:Optional[str]=None, # 'tiny' (the default), 'small' or 'base'; a checkpoint brings its own
-    patch_size:Optional[int]=None, # Time steps in a patch, 10 by default; a checkpoint brings its own
+    patch_size:Optional[int]=None, # Time steps in a patch; by default 10, or a sixth of a short window; a checkpoint brings its own
     custom_head=None, # Downstream: a module, or a function called with (head_nf, c_out, seq_len)
     loss_func=None, # Downstream loss; that of the dataloaders by default, for classes with a label smoothing of .1
     metrics=None, # Metrics; accuracy for classes by default
