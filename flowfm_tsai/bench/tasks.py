@@ -12,6 +12,8 @@ import numpy as np
 from fastcore.basics import patch
 from fastai.callback.core import Callback, CancelFitException
 from tsai.data.core import get_ts_dls, TSClassification
+from ..core import *
+from ..layers import *
 from ..saving import *
 from ..models import *
 from ..classifiers import *
@@ -343,13 +345,14 @@ def _onto(file, result, fresh):
     return dict(result, commands=commands, **{k: _merged(old[k], result[k]) for k in ('tables', 'steps')})
 
 # %% ../../nbs/api/bench/09_tasks.ipynb #5de12e9c
+@choices(tasks=TASKS, sets=SETS, protocol=ORIGINS, size=SIZES)
 def bench_tasks(
     data:str, # Folder with the data sets, a file .npz each
     out:str='docs/results', # Folder for the table (JSON and Markdown)
     work:str='bench-tasks', # Folder for weights and finished cells; a run goes on from there
     tasks:Optional[str]=None, # Rows to run, with semicolons between; all by default
-    sets:str='wisdm,adl,weda_fall,selfback', # Sets to judge on
-    protocol:str='transfer,own', # Pretrained on other sets, on the training people of the same set, or both
+    sets:str='wisdm,adl,weda_fall,selfback', # Sets to judge on, with commas between
+    protocol:str='transfer,own', # Pretrained on other sets, on the training people of the same set, or both, with a comma between
     steps:int=1000, # Steps of pretraining for each row
     folds:int=5, # Folds by subject, 1 to 5
     labels:int=5, # Few labels: so many of each class

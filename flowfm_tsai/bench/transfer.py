@@ -17,6 +17,8 @@ import numpy as np
 import matplotlib.pyplot as plt
 from fastcore.basics import patch
 from tsai.data.core import get_ts_dls, TSClassification
+from ..core import *
+from ..layers import *
 from ..saving import *
 from .baselines import *
 from .runner import Row, Workplace, by_name, command_line, mean_sd, page, shows, write_result
@@ -507,8 +509,7 @@ def _check_files(cells, data):
 def _publish(b, out, commands, s):
     "Write page, JSON and figures, after a map of the data set that has just been measured."
     plt.switch_backend('agg')
-    if fig := b.maps(s): write_whole(out/_map_file(b.settings, s.key), lambda p: fig.savefig(p, format='png', dpi=90))
-    plt.close('all')
+    if fig := b.maps(s): save_figure(fig, out/_map_file(b.settings, s.key), 90)
     keys = [c['key'] for c in b.result(commands)['facts']['sets']]
     result = b.result(commands, [k for k in keys if (out/_map_file(b.settings, k)).exists()])
     write_result(out, _file(b.settings), result)
@@ -521,13 +522,14 @@ def _named(result):
     return {r['name']: {name: t.at(r, c) for c, name in t.columns.items() if t.at(r, c)} for r in t.rows}
 
 # %% ../../nbs/api/bench/05_transfer.ipynb #9d28074f
+@choices(methods=METHODS, sets=SETS, size=SIZES)
 def bench_har(
     data:str, # Folder with adl.npz, weda_fall.npz, selfback.npz, wisdm.npz, stress_predict.npz, spsw_watch.npz and wharf_bimanual.npz
     out:str='docs/results', # Folder for the table (JSON and Markdown) and the figure
     work:str='bench-har', # Folder for weights and finished measurements; a run goes on from there, or from the JSON of an earlier one
     quick:bool=False, # Ten minutes: one fold, few windows, short training, without the slowest methods
     methods:Optional[str]=None, # Methods to run, with semicolons between; all by default
-    sets:str='adl,weda_fall,selfback,wisdm', # Columns
+    sets:str='adl,weda_fall,selfback,wisdm', # Columns, with commas between
     folds:int=5, # Folds or seeds, 1 to 5
     wisdm_folds:int=3, # At most as many on WISDM, where a fold takes as long as all five of a small set
     slow_folds:int=1, # At most as many for PatchTST and InceptionTime, which take up to ten times as long on a CPU
