@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Pool', 'ActivitySet', 'add_set', 'Protocol', 'add_protocol', 'Pretrained', 'Method', 'add_row', 'pretrain_jointly',
-           'transfer_table', 'plot_transfer', 'fill_page', 'figure_lines', 'bench_har']
+           'SetBench', 'judged_dls', 'transfer_table', 'plot_transfer', 'fill_page', 'figure_lines', 'bench_har']
 
 # %% ../../nbs/api/bench/05_transfer.ipynb #1860ddd9
 import re, runpy, time
@@ -240,8 +240,25 @@ def _plan(rows, sets, limits):
     return [Cell(m, s, p, k) for s in sets for p in PROTOCOLS.values() for k in range(limits[0]) for m in rows
             if k < _n_folds(m, s, p, *limits)]
 
+# %% ../../nbs/api/bench/05_transfer.ipynb #4961fb77
+class SetBench(Workplace):
+    "A workplace with data sets."
+    def __init__(self,
+        data:str, # Folder with the data sets
+        work:str, # Folder for weights and finished cells
+        settings:dict, # A run goes on from an earlier one only if they are the same
+        fresh:bool=False, # Throw away what an earlier run left
+    ):
+        super().__init__(work, settings, fresh)
+        self.folder, self.sets = data, {}
+
+    def open(self, name):
+        "A data set, read once."
+        if name not in self.sets: self.sets[name] = open_set(name, self.folder)
+        return self.sets[name]
+
 # %% ../../nbs/api/bench/05_transfer.ipynb #67f1a3f5
-class TransferBench(Workplace):
+class TransferBench(SetBench):
     "Data, pretrained models and finished cells of the table."
     def __init__(self,
         data:str, # Folder with the data sets
@@ -249,13 +266,8 @@ class TransferBench(Workplace):
         settings:dict, # Those of `bench_har`; a run goes on from an earlier one only if they are the same
         fresh:bool=False, # Throw away what an earlier run left
     ):
-        super().__init__(work, settings, fresh)
-        self.folder, self.sets, self.splits, self.clean, self.known = data, {}, {}, set(), {}
-
-    def open(self, name):
-        "A data set, read once."
-        if name not in self.sets: self.sets[name] = open_set(name, self.folder)
-        return self.sets[name]
+        super().__init__(data, work, settings, fresh)
+        self.splits, self.clean, self.known = {}, set(), {}
 
 # %% ../../nbs/api/bench/05_transfer.ipynb #47ce3f25
 @patch
@@ -273,6 +285,18 @@ def start(self:TransferBench, pretrained, s):
     self.clean.add(s.key)
     return pretrained.train(self, pretrained.path.format(pool=s.pool.key), lambda: self.pool(s))
 
+# %% ../../nbs/api/bench/05_transfer.ipynb #347a93f2
+def judged_dls(
+    data:HARData, # A data set
+    train:np.ndarray, # Numbers of the windows to train on
+    test:np.ndarray, # Numbers of those that are judged, the validation split
+    tfms:Optional[list]=None, # Batch transforms in training
+): # Dataloaders
+    "Dataloaders of a fold."
+    both, n = np.concatenate([train, test]), len(train)
+    return get_ts_dls(data.X[both], data.y[both], splits=(list(range(n)), list(range(n, len(both)))),
+                      tfms=[None, TSClassification(vocab=np.unique(data.y))], bs=min(64, n), batch_tfms=tfms, inplace=False)
+
 # %% ../../nbs/api/bench/05_transfer.ipynb #4b1909fc
 @patch
 def dls(self:TransferBench, cell):
@@ -280,10 +304,7 @@ def dls(self:TransferBench, cell):
     data, at = self.open(cell.set.key), (cell.set.key, cell.protocol.key)
     if at not in self.splits: self.splits[at] = column_splits(data, cell.protocol, self.settings['cap'])
     train, test = self.splits[at][cell.k]
-    both, n = np.concatenate([train, test]), len(train)
-    tfms = wearable_tfms(self.settings[cell.protocol.angle], shift=60) if cell.row.augment else None
-    return get_ts_dls(data.X[both], data.y[both], splits=(list(range(n)), list(range(n, len(both)))),
-                      tfms=[None, TSClassification(vocab=np.unique(data.y))], bs=min(64, n), batch_tfms=tfms, inplace=False)
+    return judged_dls(data, train, test, wearable_tfms(self.settings[cell.protocol.angle], shift=60) if cell.row.augment else None)
 
 # %% ../../nbs/api/bench/05_transfer.ipynb #a8b91bdb
 @patch
