@@ -31,11 +31,12 @@ def _save_classes(table, out, what):
     return table
 
 # %% ../nbs/api/30b_applying.ipynb #2da0654a
+@choices(data=TABLES, out=TABLES)
 @delegates(windows_for)
 def predict(
-    data:str, # Windows, a file or a folder; or a table of a device: .csv, .csv.gz, .tsv or .parquet
+    data:str, # Windows, a file or a folder; or a table of a device
     weights:str='finetuned', # Folder of `flowfm finetune`, or another classifier that was saved by `save_pretrained`
-    out:str='predictions.csv', # Table for the predictions: .csv, .csv.gz, .tsv or .parquet
+    out:str='predictions.csv', # Table for the predictions
     bs:int=256, # Windows in one batch
     **kwargs
 ) -> pd.DataFrame: # A row for each window: when it was, its class, and the probability of each
@@ -47,17 +48,19 @@ def predict(
     return _save_classes(table, out, 'predictions')
 
 # %% ../nbs/api/30b_applying.ipynb #e841e53f
-@choices(weights=shipped())
+_EMBEDDINGS = ('.npz', *TABLES)
+
+@choices(weights=shipped(), out=_EMBEDDINGS)
 @delegates(windows_for)
 def embed(
     data:str, # Windows or a table, as in `flowfm predict`
     weights:str='wrist-tiny', # Folder or Hub id of pretrained weights, or those that ship
-    out:str='embeddings.npz', # File .npz for the representations `Z`, with `y` and `pid`; or a table: .csv, .csv.gz, .tsv or .parquet
+    out:str='embeddings.npz', # File .npz for the representations `Z`, with `y` and `pid`; or a table
     bs:int=256, # Windows in one batch
     **kwargs
 ) -> np.ndarray: # (N, D)
     "Write the representation of each window."
-    out, model = writable_file(out, ('.npz', *TABLES), inputs=(data,)), from_pretrained(weights)
+    out, model = writable_file(out, _EMBEDDINGS, inputs=(data,)), from_pretrained(weights)
     windows = windows_for(model, data, **kwargs)
     Z = model.get_embeddings(windows.X[:], bs).numpy()
     if is_table(out): save_table(window_times(windows).join(pd.DataFrame(Z, columns=[f'z{i}' for i in range(Z.shape[1])])), out)
@@ -73,13 +76,13 @@ def _save_arrays(out, **arrays):
     write_whole(out, write)
 
 # %% ../nbs/api/30b_applying.ipynb #4fbb6eae
-@choices(weights=shipped(), by=WAYS)
+@choices(weights=shipped(), out=TABLES, by=WAYS)
 @delegates(windows_for)
 def classify(
     data:str, # Windows or a table, as in `flowfm predict`
     texts:str, # A sentence for each class, with semicolons between, such as 'walking; jogging; sitting'
     weights:str='wrist-tiny', # Folder or Hub id of weights that follow text, or those that ship
-    out:str='classes.csv', # Table for the classes: .csv, .csv.gz, .tsv or .parquet
+    out:str='classes.csv', # Table for the classes
     by:str='signals', # Which fits: like the signals generated from the sentence, or explained by it with the least error
     n:int=64, # Signals of each sentence; by error, predictions for each window and sentence
     seed:int=0, # Seed
@@ -111,12 +114,14 @@ def _drawn(X, n, said, model):
     return plot_signals(rows, rate=fits.get('rate_hz'), unit=fits.get('unit', ''))
 
 # %% ../nbs/api/30b_applying.ipynb #bcab0200
-@choices(weights=shipped(), method=(*FIXED_SOLVERS, *ADAPTIVE_SOLVERS), sampler=SAMPLERS)
+_SIGNALS = ('.npz', '.npy', *TABLES)
+
+@choices(weights=shipped(), out=_SIGNALS, figure=FIGURE_FILES, method=(*FIXED_SOLVERS, *ADAPTIVE_SOLVERS), sampler=SAMPLERS)
 def generate(
     weights:str='wrist-tiny', # Folder or Hub id of pretrained weights, or those that ship
     n:int=16, # How many signals; with --text or --like, how many for each sentence or window
-    out:str='generated.npz', # File for the signals: .npz or .npy; or a table: .csv, .csv.gz, .tsv or .parquet
-    figure:Optional[str]=None, # File for a figure of the first signals: .png, .svg or .pdf
+    out:str='generated.npz', # File for the signals, or a table
+    figure:Optional[str]=None, # File for a figure of the first signals
     text:Optional[str]=None, # A sentence that says what to generate, or several with semicolons between; for weights of `flowfm tune-text`
     like:Optional[str]=None, # Windows, a file or a folder: generate variations of them
     guidance_scale:Optional[float]=None, # With --text or --like: 0 ignores them, 1 follows them, more exaggerates; as in the weights' card
@@ -129,7 +134,7 @@ def generate(
 ) -> np.ndarray: # (n, C, L)
     "Generate signals, and write them to a file that the other commands read."
     check_options(locals())
-    out, model = writable_file(out, ('.npz', '.npy', *TABLES), inputs=(like,) if like else ()), from_pretrained(weights)
+    out, model = writable_file(out, _SIGNALS, inputs=(like,) if like else ()), from_pretrained(weights)
     if figure: writable_file(figure, FIGURE_FILES, 'figure')
     if not model.seq_len: raise ValueError(f"{weights} can't generate, it is a classifier: choose weights of `flowfm pretrain`")
     options = {k: v for k, v in dict(method=method, sampler=sampler, steps=steps, eta=eta).items() if v is not None}

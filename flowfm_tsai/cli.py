@@ -6,7 +6,7 @@
 __all__ = ['main']
 
 # %% ../nbs/api/32_cli.ipynb #3b31e72f
-import argparse, importlib, inspect, os, re, sys, traceback, warnings
+import argparse, importlib, inspect, os, re, sys, textwrap, traceback, warnings
 from typing import Callable, Optional, Union, get_args, get_origin
 from fastcore.docments import docments
 from . import __version__
@@ -67,6 +67,11 @@ def add_options(
             shown = '' if p.default is None else ' (default: %(default)s)'
             parser.add_argument(flag, type=kind, default=p.default, metavar=kind.__name__.upper(), help=text + shown)
 
+# %% ../nbs/api/32_cli.ipynb #6ae87ae3
+class _Help(argparse.HelpFormatter):
+    "Help whose lines end between words: `wrist-tiny` and `--out-rate` are copied from it."
+    def _split_lines(self, text, width): return textwrap.wrap(' '.join(text.split()), width, break_on_hyphens=False)
+
 # %% ../nbs/api/32_cli.ipynb #5ac0a41b
 def _command_parsers(parser):
     "An empty parser for each command of the table, by name."
@@ -76,7 +81,7 @@ def _command_parsers(parser):
         if (group := tuple(group)) not in groups:
             more = groups[()].add_parser(*group, help=f'measurements: see flowfm {" ".join(group)} --help')
             groups[group] = more.add_subparsers(required=True, metavar='WHAT')
-        commands[name] = groups[group].add_parser(last, help=text, description=text.capitalize() + '.')
+        commands[name] = groups[group].add_parser(last, help=text, description=text.capitalize() + '.', formatter_class=_Help)
     return commands
 
 # %% ../nbs/api/32_cli.ipynb #d4ed68e7

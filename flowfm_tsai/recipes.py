@@ -48,9 +48,9 @@ def make_windows(
     return data
 
 # %% ../nbs/api/30_recipes.ipynb #07bb0ed1
-@choices(unit=UNITS)
+@choices(data=TABLES, unit=UNITS)
 def table_to_windows(
-    data:str, # A table: .csv, .csv.gz, .tsv or .parquet, a row for each moment; or several with commas between
+    data:str, # A table, a row for each moment; or several with commas between
     out:str='windows.npz', # File .npz for the windows
     columns:Optional[str]=None, # Names of the channels, with commas between; all other columns with numbers by default
     time:Optional[str]=None, # Column of the time: seconds, milliseconds or dates; found by its name by default
@@ -99,7 +99,7 @@ def check_fit(
 @choices(unit=UNITS)
 def windows_for(
     model, # Of `from_pretrained`
-    data:str, # Windows, a file or a folder; or a table: .csv, .csv.gz, .tsv or .parquet
+    data:str, # Windows, a file or a folder; or a table
     columns:Optional[str]=None, # Of a table: names of the channels, with commas between
     time:Optional[str]=None, # Of a table: column of the time
     rate:Optional[float]=None, # Of a table: rows a second

@@ -34,13 +34,13 @@ def _judges(X, Z, c, k):
             'random forest': (random_forest(), window_features(np.nan_to_num(X)))}
 
 # %% ../nbs/api/30a_supervised.ipynb #a418520e
-@choices(weights=shipped())
+@choices(weights=shipped(), figure=FIGURE_FILES)
 def probe(
     data:str, # Windows with classes y and subjects pid: a file or a folder, as in `flowfm pretrain`
     weights:str='wrist-tiny', # Folder or Hub id of pretrained weights, or those that ship
     c:float=.01, # Inverse strength of the linear probe's penalty
     k:int=5, # Neighbours
-    figure:Optional[str]=None, # File for a figure of who was taken for what by the linear probe: .png, .svg or .pdf
+    figure:Optional[str]=None, # File for a figure of who was taken for what by the linear probe
 ) -> dict: # Scores of each probe
     "Linear probe and nearest neighbours on frozen representations, beside a random forest on hand-made features; on unseen subjects."
     check_options(locals())
@@ -104,7 +104,7 @@ def _judged(learn, data, out, figure):
     return _report(found)
 
 # %% ../nbs/api/30a_supervised.ipynb #cb3c765b
-@choices(weights=shipped())
+@choices(weights=shipped(), figure=FIGURE_FILES)
 def finetune(
     data:str, # Windows with classes y and subjects pid: a file or a folder, as in `flowfm pretrain`
     weights:Optional[str]=None, # Folder or Hub id of pretrained weights; by default those that ship, if they fit, otherwise none
@@ -112,7 +112,7 @@ def finetune(
     scratch:bool=False, # Start from no weights at all
     test:Optional[str]=None, # Windows of other people to score on; by default a fifth of the subjects of --data
     everybody:bool=False, # Train on all subjects of --data, and score on those of --test, if there are some
-    figure:Optional[str]=None, # File for the figure of who was taken for what: .png, .svg or .pdf; confusion.png in --out by default
+    figure:Optional[str]=None, # File for the figure of who was taken for what; confusion.png in --out by default
     epochs:Optional[int]=None, # Epochs with everything trained; this and the next two by default as in `JointLearner.fine_tune`
     freeze_epochs:Optional[int]=None, # Epochs before, with the encoder frozen
     lr:Optional[float]=None, # Learning rate of the head
