@@ -25,7 +25,8 @@ def said(*argv):
 def shell_page():
     "Markdown."
     parts = ['# Shell', '> Every command of `flowfm`, with its options.',
-             'Options have the names and defaults of the [functions behind them](../api/recipes.md). A training that was interrupted goes on when the same '
+             'Options have the names and defaults of the functions behind them ([recipes](../api/recipes.md), [supervised](../api/supervised.md), '
+             '[applying](../api/applying.md)). Names that an option may have stand in braces. A training that was interrupted goes on when the same '
              'command is run again; `--fresh` starts over.']
     for name in COMMANDS:
         example = [f'```sh\n{EXAMPLES[name]}\n```'] if name in EXAMPLES else []

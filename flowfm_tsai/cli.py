@@ -6,7 +6,7 @@
 __all__ = ['main']
 
 # %% ../nbs/api/32_cli.ipynb #3b31e72f
-import argparse, importlib, inspect, os, re, sys, traceback, warnings
+import argparse, importlib, inspect, os, re, sys, textwrap, traceback, warnings
 from typing import Callable, Optional, Union, get_args, get_origin
 from fastcore.docments import docments
 from . import __version__
@@ -16,13 +16,13 @@ COMMANDS = {'demo': ('flowfm_tsai.demo', 'demo', 'pretrain, transfer and generat
             'data': ('flowfm_tsai.recipes', 'make_windows', "make windows of a data set's original files"),
             'windows': ('flowfm_tsai.recipes', 'table_to_windows', 'cut the table of a device into windows'),
             'pretrain': ('flowfm_tsai.recipes', 'pretrain', 'pretrain on windows, without labels'),
-            'probe': ('flowfm_tsai.recipes', 'probe', 'score pretrained representations with simple classifiers'),
-            'finetune': ('flowfm_tsai.recipes', 'finetune', 'fine-tune a classifier on labelled windows'),
-            'predict': ('flowfm_tsai.recipes', 'predict', 'predict classes for windows or a recording'),
-            'embed': ('flowfm_tsai.recipes', 'embed', 'write the representations of windows or a recording'),
-            'classify': ('flowfm_tsai.recipes', 'classify', 'say which sentence fits windows, without labels'),
+            'probe': ('flowfm_tsai.supervised', 'probe', 'score pretrained representations with simple classifiers'),
+            'finetune': ('flowfm_tsai.supervised', 'finetune', 'fine-tune a classifier on labelled windows'),
+            'predict': ('flowfm_tsai.applying', 'predict', 'predict classes for windows or a recording'),
+            'embed': ('flowfm_tsai.applying', 'embed', 'write the representations of windows or a recording'),
+            'classify': ('flowfm_tsai.applying', 'classify', 'say which sentence fits windows, without labels'),
             'tune-text': ('flowfm_tsai.recipes', 'tune_text', 'tune pretrained weights to follow sentences'),
-            'generate': ('flowfm_tsai.recipes', 'generate', 'generate signals from pretrained weights'),
+            'generate': ('flowfm_tsai.applying', 'generate', 'generate signals from pretrained weights'),
             'distill': ('flowfm_tsai.recipes', 'distill', 'distil pretrained FlowFM weights to a few steps of generation'),
             'bench generation': ('flowfm_tsai.bench.generation', 'bench_generation',
                                  'compare flow and diffusion: speed and quality of generation'),
@@ -42,21 +42,35 @@ def _option_type(annotation):
     if get_origin(annotation) is not Union: return annotation
     return next(a for a in get_args(annotation) if a is not type(None))
 
+# %% ../nbs/api/32_cli.ipynb #b61b8af4
+def _names_of(func):
+    "The names that options of a function may have, as texts by option; those of a function that it hands options on to as well."
+    said = getattr(getattr(func, '__delwrap__', None), 'choices', {}) | getattr(func, 'choices', {})
+    between = lambda names: '; ' if any(' ' in n for n in names) else ', '
+    return {k: '{' + between(names := list(map(str, v))).join(names) + '}' for k, v in said.items()}
+
 # %% ../nbs/api/32_cli.ipynb #99cd7d27
+def _flag(name): return '--' + name.replace('_', '-')
+
 def add_options(
     parser:argparse.ArgumentParser, # Gets the options
     func:Callable, # Its parameters become options
 ):
     "Turn the parameters of `func` into command-line options (`name` into an argument), with its docments as their help."
-    docs = docments(func)
+    docs, names = docments(func), _names_of(func)
     for name, p in inspect.signature(func).parameters.items():
-        kind, flag, text = _option_type(p.annotation), '--' + name.replace('_', '-'), str(docs[name])
+        kind, flag, text = _option_type(p.annotation), _flag(name), f"{docs[name]} {names.get(name, '')}".rstrip().replace('%', '%%')
         if name == 'name': parser.add_argument(name, type=kind, metavar=name.upper(), help=text)
         elif kind is bool: parser.add_argument(flag, action='store_true', help=text)
         elif p.default is p.empty: parser.add_argument(flag, type=kind, required=True, help=text)
         else:
             shown = '' if p.default is None else ' (default: %(default)s)'
             parser.add_argument(flag, type=kind, default=p.default, metavar=kind.__name__.upper(), help=text + shown)
+
+# %% ../nbs/api/32_cli.ipynb #6ae87ae3
+class _Help(argparse.HelpFormatter):
+    "Help whose lines end between words: `wrist-tiny` and `--out-rate` are copied from it."
+    def _split_lines(self, text, width): return textwrap.wrap(' '.join(text.split()), width, break_on_hyphens=False)
 
 # %% ../nbs/api/32_cli.ipynb #5ac0a41b
 def _command_parsers(parser):
@@ -67,7 +81,7 @@ def _command_parsers(parser):
         if (group := tuple(group)) not in groups:
             more = groups[()].add_parser(*group, help=f'measurements: see flowfm {" ".join(group)} --help')
             groups[group] = more.add_subparsers(required=True, metavar='WHAT')
-        commands[name] = groups[group].add_parser(last, help=text, description=text.capitalize() + '.')
+        commands[name] = groups[group].add_parser(last, help=text, description=text.capitalize() + '.', formatter_class=_Help)
     return commands
 
 # %% ../nbs/api/32_cli.ipynb #d4ed68e7
@@ -83,12 +97,28 @@ def _parser(argv):
         add_options(command, func := getattr(importlib.import_module(module), attr))
     return parser, func
 
+# %% ../nbs/api/32_cli.ipynb #74100114
+_IN_A_SHELL = { # what a message says, and what is to be typed
+    'pretrained=False': '--scratch', "pretrained='folder'": '--weights FOLDER',
+    'text2signal_learner(dls)': '`flowfm tune-text`', 'flowfm_learner(dls) on a dls without targets': '`flowfm pretrain`',
+    'a generator with from_pretrained(...)': 'a generator', 'learn.save_pretrained(folder)': '`flowfm pretrain` or `flowfm finetune`'}
+
+def _in_options(said, names):
+    "A message in the words of a shell."
+    for python, shell in _IN_A_SHELL.items():
+        if not shell.startswith('--') or shell[2:].split()[0] in names: said = said.replace(python, shell)
+    if 'weights' in names: said = re.sub(r"from_pretrained\('([^']+)'\)", r'--weights \1', said)
+    for name in names:
+        said = re.sub(rf"(?<![\w.?&/'-]){name}=(True\b|False\b)?(?=(\S?))", lambda m: _flag(name) + ' '*(m[2] not in ('', *' ),:;.')), said)
+        if '_' in name: said = re.sub(rf"(?<![\w.`'-]){name}(?![\w=(`'])", _flag(name), said)
+    return said
+
 # %% ../nbs/api/32_cli.ipynb #3c41b95a
-def _one_line(e):
-    "What an error says, in one line."
+def _one_line(e, names=()):
+    "What an error says, in one line, to somebody who has typed options of these names."
     said = re.sub(r'^Exception occured in `\w+` when calling event `\w+`:\s*', '', str(e))
     said = re.sub(r'^\[Errno \d+\] ', '', said)
-    said = ' '.join(said.split()) or type(e).__name__
+    said = _in_options(' '.join(said.split()), names) or type(e).__name__
     if isinstance(e, MemoryError): return f'out of memory ({said}): take a smaller --bs, or fewer windows'
     return said if isinstance(e, (ValueError, TypeError, OSError, RuntimeError, ImportError)) else f'{type(e).__name__}: {said}'
 
@@ -108,15 +138,16 @@ class _Quiet:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno()) # what is still in its buffer goes there
 
 # %% ../nbs/api/32_cli.ipynb #a1dd8f1f
-def _plain_output():
-    "Say what is to be said in lines."
+def _plain_output(names):
+    "Say what is to be said in lines, and in options of these names."
     if 'RANK' in os.environ: os.environ.setdefault('TORCH_CPP_LOG_LEVEL', 'ERROR') # a remark of torch's for each of several processes
     if os.environ.get('RANK', '0') != '0': sys.stdout = open(os.devnull, 'w') # the first speaks for all
     warnings.simplefilter('ignore', FutureWarning), warnings.simplefilter('ignore', DeprecationWarning)
+    if not sys.stderr.isatty(): os.environ.setdefault('TQDM_DISABLE', '1') # bars of other packages
     shown = warnings.showwarning
     def line(message, category, *args):
         if category.__name__ != 'FlowFMWarning': return shown(message, category, *args)
-        print(f'flowfm: warning: {message}', file=sys.stderr)
+        print(f'flowfm: warning: {_in_options(str(message), names)}', file=sys.stderr)
     warnings.showwarning = line
 
 def _log_in_lines():
@@ -145,20 +176,22 @@ def main(
 ) -> int: # Exit status: 0, 2 if something was wrong, 130 when interrupted
     "Run a command of `flowfm`."
     argv = sys.argv[1:] if argv is None else list(argv)
-    out, err = sys.stdout, sys.stderr
+    out, err, names = sys.stdout, sys.stderr, []
     sys.stdout, sys.stderr = _Quiet(out), _Quiet(err)
     try:
         with warnings.catch_warnings():
-            _plain_output()
+            _plain_output(names)
             parser, func = _parser(argv)
-            _run(func, vars(parser.parse_args(argv)))
+            args = vars(parser.parse_args(argv))
+            names += args
+            _run(func, args)
             sys.stdout.flush()
     except KeyboardInterrupt:
         print(f'\nflowfm: interrupted{_goes_on(argv)}', file=sys.stderr)
         return 130
     except Exception as e:
         if os.environ.get('FLOWFM_TRACEBACK'): traceback.print_exc()
-        print(f'flowfm: error: {_one_line(e)}', file=sys.stderr)
+        print(f'flowfm: error: {_one_line(e, names)}', file=sys.stderr)
         return 2
     finally: sys.stdout, sys.stderr = out, err
     return 0

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['plain', 'expand_t', 'make_generator', 'randn_each', 'masked_mse', 'check_windows', 'channel_moments', 'channel_stats',
-           'FlowFMWarning', 'warn', 'evaluating', 'fitting', 'with_bar', 'check_options', 'Part', 'Registry', 'as_json']
+           'FlowFMWarning', 'warn', 'evaluating', 'fitting', 'with_bar', 'check_options', 'choices', 'Part', 'Registry',
+           'as_json']
 
 # %% ../nbs/api/00_core.ipynb #cd7b91b2
 import contextlib, importlib, inspect, sys, warnings
@@ -188,7 +189,8 @@ def with_bar(
 _ABOVE_0, _BELOW_1 = 1e-30, 1-1e-9
 _RANGES = dict( # least and most of an option, wherever it occurs
     seed=(0, 2**32-1), p=(0, 1), p_text=(0, 1), ema=(0, _BELOW_1), eta=(0, 1), turn=(0, 180), overlap=(0, _BELOW_1), text_noise=(0, None),
-    **dict.fromkeys(('lr', 'pretrain_lr', 'c', 'rtol', 'atol', 'seconds'), (_ABOVE_0, None)),
+    **dict.fromkeys(('lr', 'pretrain_lr', 'c', 'rtol', 'atol', 'seconds', 'stride'), (_ABOVE_0, None)),
+    **dict.fromkeys(('rate', 'out_rate'), (_ABOVE_0, 10**6)),
     **dict.fromkeys(('freeze_epochs', 'shift', 'classifier_epochs'), (0, None)),
     **dict.fromkeys(('steps', 'substeps'), (1, 10**5)),
     **dict.fromkeys(('epochs', 'pretrain_epochs', 'bs', 'pretrain_bs', 'n', 'k', 'patch_size'), (1, None)))
@@ -209,6 +211,16 @@ def check_options(
     "Raise a `ValueError` if a number is none, or outside of what an option of its name can be."
     for name, value in options.items():
         if said := _refused(name, value): raise ValueError(f"{name}={value}: expected {said}")
+
+# %% ../nbs/api/00_core.ipynb #8cfd9023
+def choices(
+    **tables, # Option -> what has the names: a registry, a dict, or a tuple of them
+): # A decorator
+    "Say which names the options of a function may have."
+    def noted(func):
+        func.choices = tables
+        return func
+    return noted
 
 # %% ../nbs/api/00_core.ipynb #e3a80d19
 class Part:

@@ -15,6 +15,9 @@ from typing import Callable, Optional
 import matplotlib.pyplot as plt
 import numpy as np
 from tsai.data.core import get_ts_dls, TSClassification
+from .core import *
+from .layers import *
+from .sampling import *
 from .callbacks import *
 from .data.splits import *
 from .wearables.har import *
@@ -38,8 +41,7 @@ def _from_sentences(out, seed):
     _say('signals from sentences, by the weights that ship')
     made = from_pretrained('wrist-tiny').generate(4, text=list(SENTENCES), seed=seed, progress=False)
     fig = plot_signals(dict(zip(SENTENCES, made.unflatten(0, (len(SENTENCES), -1)))), WATCH_CHANNELS[:3], rate=30, unit='g')
-    write_whole(file, lambda p: fig.savefig(p, format='png', dpi=110))
-    plt.close(fig)
+    save_figure(fig, file)
     _say(f'they are in {file}')
 
 # %% ../nbs/api/31_demo.ipynb #dfa6ffb4
@@ -228,8 +230,7 @@ def demo_figures(
     features = {'windows': X, 'representations, learnt without labels': pre.get_embeddings(X, progress=False)}
     figures = {'tsne': plot_tsne(features, y, seed), 'confusion': plot_confusion(y, tuned.pred, 'fine-tuned, on unseen people')}
     for name, fig in (figures | _signal_figures(X[first], like, noise, [str(c) for c in y[first]])).items():
-        write_whole(out/f'{name}.png', lambda p: fig.savefig(p, format='png', dpi=110))
-        plt.close(fig)
+        save_figure(fig, out/f'{name}.png')
 
 # %% ../nbs/api/31_demo.ipynb #e57e2061
 def _workplace(out, settings, fresh):
@@ -287,10 +288,11 @@ def _report(results, of, out):
     _say(f"all of it on one page: {out/'index.html'}; figures, table and weights are beside it")
 
 # %% ../nbs/api/31_demo.ipynb #e1124151
+@choices(size=SIZES, method=(*FIXED_SOLVERS, *ADAPTIVE_SOLVERS))
 def demo(
     out:str='demo', # Folder for the figures, the table and the weights
     folds:int=1, # How many of the five folds by subject to run
-    size:str='tiny', # Size of the networks: tiny, small or base
+    size:str='tiny', # Size of the networks
     patch_size:int=25, # Time steps in a patch (50 are a second)
     pretrain_epochs:int=5, # Epochs of pretraining
     pretrain_lr:float=2e-3, # Learning rate of pretraining

@@ -71,7 +71,7 @@ def card_other_units(
     fits = card.get('fits', {})
     if 'norm' not in fits: return None
     (low, high), value = fits['norm'], _norm(plain(X).float())
-    if not value or low/3 <= value <= 3*high: return None
+    if not 0 < value < math.inf or low/3 <= value <= 3*high: return None
     return (f"the length of the vector over the channels is {value:.3g} (root mean square), "
             f"and was {low} to {high} {fits.get('unit', '')} in training")
 
@@ -167,6 +167,7 @@ def find_checkpoint(
     source:Union[str, Path], # Folder, name of shipped weights such as 'wrist-tiny', or Hub id such as 'user/name' or 'user/name@revision'
 ) -> Path: # Folder that holds the two files
     "Find the folder of a checkpoint, downloading it from the Hugging Face Hub where `source` is a Hub id."
+    if not str(source).strip(): raise ValueError(f"weights={source!r}: expected a folder, a Hub id, or one of {', '.join(shipped())}")
     folder, here = Path(source), Path(source).exists()
     if not here and str(source) in shipped(): return SHIPPED/source
     if not here and isinstance(source, str) and source.count('/') == 1 and not source.startswith(('.', '/', '~')): return _from_hub(source)

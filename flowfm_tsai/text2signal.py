@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from fastcore.basics import patch
 from fastcore.foundation import L
-from fastai.callback.core import Callback
 from fastai.torch_core import set_seed
 from fasttransform import Transform
 from tsai.data.core import get_ts_dls
@@ -21,7 +20,7 @@ from .core import *
 from .models import *
 from .processes import *
 from .pretext.base import Batch
-from .pretext.flow import DGSCallback, PathCallback
+from .pretext.flow import BesidePath, DGSCallback
 from .joint import *
 from .learner import *
 from .text import *
@@ -64,9 +63,9 @@ def text_dls(
     return get_ts_dls(X, y, splits=splits, tfms=[None, SentenceNumbers(list(vocab))], bs=bs, **{'inplace': False, **kwargs})
 
 # %% ../nbs/api/27_text2signal.ipynb #78e24011
-class TextCallback(Callback):
+class TextCallback(BesidePath):
     "Condition on a sentence of each window, drawn anew each time and blurred, or with probability `p` on none."
-    order, run_valid = DGSCallback.order + .1, True
+    order = DGSCallback.order + .1
     def __init__(self,
         p:float=.1, # Probability of leaving the text of a sample out
         noise:float=1., # Noise on the vectors in training, in standard deviations over the sentences; 0 for none
@@ -77,15 +76,12 @@ class TextCallback(Callback):
 
     def before_validate(self):
         if self.vectors is None: self.before_fit() # validated before it was trained
-        self.generator = own_generator(self.learn, 0)
-
-    def after_validate(self): self.generator = None
+        super().before_validate()
 
 # %% ../nbs/api/27_text2signal.ipynb #b88fc073
 @patch
 def before_fit(self:TextCallback):
-    if not any(isinstance(cb, PathCallback) for cb in self.learn.cbs):
-        raise RuntimeError("TextCallback needs CFMCallback or DDPMCallback beside it: see text2signal_learner")
+    super(TextCallback, self).before_fit()
     vocab = getattr(self.dls, 'vocab', None)
     if not vocab or not all(isinstance(t, str) for t in vocab):
         raise ValueError("the targets of these dataloaders aren't sentences: make them with text_dls(X, sentences)")

@@ -1,6 +1,7 @@
 "The command line as a shell starts it."
-import subprocess, sys
+import os, shutil, subprocess, sys
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import flowfm
 
@@ -67,9 +68,9 @@ def test_text(waves, tmp_path):
     (('pretrain', '--data', 'nowhere.npz'), 'no file'),
     (('pretrain', '--data', 'short.npz'), 'patch'),
     (('pretrain', '--data', 'short.npz', '--size', 'huge'), "choose one of 'tiny'"),
-    (('pretrain', '--data', 'short.npz', '--p', '1.5'), 'p=1.5'),
+    (('pretrain', '--data', 'short.npz', '--p', '1.5'), '--p 1.5: expected'),
     (('pretrain', '--data', 'short.npz', '--out', 'short.npz'), 'choose another one'),
-    (('demo', '--folds', '0'), 'folds=0'),
+    (('demo', '--folds', '0'), '--folds 0: expected'),
     (('predict', '--weights', 'nowhere'), '--data'),
     (('bench', 'har', '--data', 'nowhere'), 'the benchmark needs adl'),
     (('bench', 'text', '--data', 'short.npz'), 'no classes y'),
@@ -86,6 +87,121 @@ def test_bad_input(args, says, tmp_path, capsys, monkeypatch):
     assert status == 2 and says in err and 'Traceback' not in err, (out, err)
     assert (tmp_path/'short.npz').read_bytes() == before
     assert not list(tmp_path.rglob('*.safetensors'))
+
+def test_help_lists_the_names_that_are_there(tmp_path):
+    "Read off the registries, a row that somebody adds included."
+    listed = lambda *args: ' '.join(flowfm(*args, '--help', cwd=tmp_path).split())
+    from flowfm_tsai.bench.tasks import TASKS
+    from flowfm_tsai.bench.transfer import METHODS, SETS
+    from flowfm_tsai.learner import LEARNERS
+    from flowfm_tsai.layers import SIZES
+    from flowfm_tsai.sampling import FIXED_SOLVERS, SAMPLERS
+    braces = lambda names, between=', ': '{' + between.join(names) + '}'
+    said = listed('pretrain')
+    assert braces(LEARNERS) in said and braces(SIZES) in said
+    said = listed('generate')
+    assert ', '.join(FIXED_SOLVERS) in said and braces(SAMPLERS) in said
+    assert braces(SETS) in listed('bench', 'har') and braces(METHODS, '; ') in listed('bench', 'har')
+    assert braces(TASKS, '; ') in listed('bench', 'tasks') and '{transfer, own}' in listed('bench', 'tasks')
+    for command in ('predict', 'embed', 'classify'): # options of tables, which they share
+        said = listed(command)
+        assert all(f'--{o} ' in said for o in ('columns', 'time', 'rate', 'subject', 'unit', 'stride')) and '{g, m/s2, mg}' in said
+    (tmp_path/'more.py').write_text("from flowfm_tsai.wearables.tables import UNITS\nUNITS['kg'] = 1.\nfrom flowfm_tsai.cli import main\nmain(['predict', '--help'])")
+    assert 'mg, kg}' in subprocess.run([sys.executable, 'more.py'], check=True, capture_output=True, text=True, cwd=tmp_path).stdout
+
+def test_messages_speak_of_options(tmp_path):
+    "A fresh process: what is an argument in Python, and what one does about it, is an option in a shell."
+    np.savez(tmp_path/'six.npz', X=np.random.default_rng(0).normal(size=(20, 6, 300)), y=np.arange(20) % 2, layout='NCL')
+    pd.DataFrame(dict(x=np.arange(9.))).to_csv(tmp_path/'t.csv')
+    for args, says in ((('pretrain', '--data', 'six.npz', '--bs', '0'), '--bs 0: expected at least 1\n'),
+                       (('windows', '--data', 't.csv', '--columns', 'x'), 'has the time (--time), or how many rows make a second (--rate)'),
+                       (('finetune', '--data', 'six.npz', '--weights', 'wrist-tiny'), 'pass --scratch to start afresh'),
+                       (('generate', '--guidance-scale', '2'), '--guidance-scale 2.0 needs something to be guided by: pass --text or --like'),
+                       (('generate', '--weights', ''), "--weights '': expected a folder")):
+        said = flowfm(*args, cwd=tmp_path, ok=False)
+        assert 'flowfm: error: ' in said and says in said, said
+    assert '--scratch starts from scratch' in flowfm('finetune', '--data', 'six.npz', '--epochs', 1, '--freeze-epochs', 1, cwd=tmp_path)
+
+@pytest.fixture(scope='module')
+def odd(waves, tmp_path_factory):
+    "A folder with a classifier of windows (2, 60) at 60 Hz, and with data in which something is wrong."
+    from flowfm_tsai.cli import main
+    folder, (X, y) = tmp_path_factory.mktemp('odd'), waves
+    was = os.getcwd()
+    os.chdir(folder)
+    try:
+        save = lambda name, X, **known: np.savez(f'{name}.npz', X=X, layout='NCL', **known)
+        save('ok', X, y=y, pid=np.arange(160)//16, meta='{"rate": 60}'), save('noy', X), save('oney', X, y=np.full(160, 'a'))
+        save('three', np.repeat(X, 2, 1)[:, :3], y=y), save('nan', X*np.nan, y=y), save('inf', X + np.inf, y=y), save('few', X[:2], y=y[:2])
+        np.savez('nox.npz', Y=X), open('junk.npz', 'wb').write(b'PK junk'), os.mkdir('folder'), open('note.txt', 'w').write('hello')
+        open('empty.csv', 'w').close(), open('header.csv', 'w').write('time,a,b\n'), open('binary.csv', 'wb').write(bytes(range(256)))
+        t = np.arange(600)/60
+        table = pd.DataFrame(dict(time=t, a=np.sin(9*t), b=np.cos(9*t), who=(t // 2).astype(int), what='walking'))
+        table.to_csv('ok.csv', index=False), table[['a', 'b']].to_csv('norate.csv', index=False), table[:9].to_csv('short.csv', index=False)
+        for name, change in dict(backwards=dict(time=t[::-1]), still=dict(time=1.), never=dict(time=np.nan), words=dict(time='noon'), nothing=dict(a=np.nan)).items():
+            table.assign(**change).to_csv(f'{name}.csv', index=False)
+        assert main(['finetune', '--data', 'ok.npz', '--scratch', '--epochs', '1', '--freeze-epochs', '1', '--out', 'clf']) == 0
+    finally: os.chdir(was)
+    return folder
+
+def each(commands, said): return [(f'{c} {rest}', says) for c in commands for rest, says in said.items()]
+
+CHECKPOINTS = {w: 'no checkpoint in' for w in ('folder', 'nowhere', 'note.txt')} | {"''": "--weights '': expected a folder"}
+OUTS = dict.fromkeys(('x.doc', 'x', "''", 'folder', 'folder/'), 'expected the name of a file .') | dict.fromkeys(('note.txt/x.npz', '/proc/x.npz'), "can't be written")
+TABLES = OUTS | dict.fromkeys(('note.txt/x.csv', '/proc/x.csv'), "can't be written") | dict.fromkeys(('note.txt/x.npz', '/proc/x.npz'), 'expected the name of a file .csv')
+ODD = [
+    *each(['predict --weights clf --columns a,b --data', 'embed --weights clf --columns a,b --data'], {
+        'empty.csv': 'is empty', 'header.csv': 'has no rows', 'binary.csv': "can't be read as a table", 'norate.csv': '(--rate)', 'short.csv': 'no window of',
+        'backwards.csv': 'Sort the rows', 'still.csv': 'Sort the rows', 'never.csv': 'no times', 'words.csv': 'neither numbers nor dates',
+        'nothing.csv': "'a' has no numbers", 'nowhere.csv': 'no file'}),
+    *each(['predict --weights clf --data', 'embed --weights clf --data'], {
+        'nox.npz': "no array 'X'", 'junk.npz': "isn't a readable .npz", 'three.npz': 'expected 2 channels', 'nan.npz': 'no values', 'inf.npz': 'infinite values',
+        'folder': 'expected a file .npz', 'note.txt': 'flowfm windows --data note.txt', 'nowhere.npz': 'no file', "''": "--data '': expected",
+        'ok.csv': 'got 3 (a, b, who): say which by --columns', 'ok.npz --rate 60': '--rate 60.0 is for a table'}),
+    *each(['predict --data ok.csv --weights clf --columns'], {
+        'a,q': "no column 'q'", 'a,what': "'what' has no numbers", 'a,b --time when': "no column 'when'", 'a,b --subject nobody': "no column 'nobody'",
+        'a,b --unit stone': "--unit 'stone'", 'a,b --rate 0': '--rate 0.0: expected above 0', 'a,b --rate 999': 'leave one of them out',
+        'a,b --stride 0': '--stride 0.0', 'a,b --stride 1e-9': '--stride 1e-09', 'a,b --bs 0': '--bs 0', 'a,b --out ok.csv': 'would be replaced'}),
+    *each(['predict --data ok.npz --weights clf --out', 'classify --data ok.npz --texts a;b --out'], TABLES),
+    *each(['embed --data ok.npz --weights clf --out', 'generate --out', 'windows --data ok.csv --out'], OUTS),
+    *each(['predict --data ok.npz --weights', 'embed --data ok.npz --weights', 'probe --data ok.npz --weights', 'generate --weights'], CHECKPOINTS),
+    *each(['probe --data ok.npz --weights clf --figure', 'generate --figure', 'finetune --data ok.npz --figure'], {
+        'x.doc': 'expected the name', 'x': 'expected the name', 'folder': 'expected the name', 'note.txt/x.png': "can't be written", '/proc/x.png': "can't be written"}),
+    *each(['finetune --out new --data', 'probe --weights clf --data'], {
+        'noy.npz': 'no classes y', 'oney.npz': 'one class', 'few.npz': 'at least 3 windows', 'nox.npz': "no array 'X'", 'ok.csv': 'flowfm windows --data ok.csv'}),
+    *each(['finetune --data ok.npz'], {
+        '--weights folder': 'no checkpoint in', '--out note.txt': 'choose another one', '--scratch --out clf --seed 3': '--seed 0 (now 3)', '--test noy.npz --out new': 'no classes y',
+        '--test three.npz --out new': 'three.npz: expected 2 channels', '--everybody --figure x.png': 'nobody is left'}),
+    *each(['generate'], {
+        '--weights clf': 'it is a classifier', '--text ;': 'leave --text out', '--like ok.npz': 'expected 3 channels', '--like ok.npz --out ok.npz': 'would be replaced',
+        '--like ok.csv': 'flowfm windows --data ok.csv', '--method foo': "--method 'foo' is unknown", '--sampler ddim': "isn't an option of FlowFM", '--steps 0': '--steps 0'}),
+    *each(['windows --data'], {
+        'ok.npz': 'is no table', "''": "--data '': expected", 'ok.csv,ok.npz --out ok.npz': 'would be replaced', 'ok.csv,norate.csv': '(--rate)', 'ok.csv --label nothing': "no column 'nothing'",
+        'ok.csv --seconds 1e9': 'no window of', 'ok.csv --out-rate 1e9': '--out-rate 1000000000.0: expected above 0'}),
+    ('predict --data ok.npz --weights wrist-tiny', 'is no classifier'), ('embed --data ok.npz --weights clf --out ./ok.npz', 'would be replaced'),
+    ('classify --data ok.npz --texts a;b', 'expected 3 channels'), ('classify --data ok.npz --texts a;b --weights clf', 'such as --weights wrist-tiny'),
+    ('probe --data ok.npz --weights clf --k 999', '--k 999: expected at most 128')]
+
+@pytest.mark.parametrize('line, says', ODD, ids=[line for line, _ in ODD])
+def test_odd_input(line, says, odd, capsys, monkeypatch):
+    "Ends in a line that says what is wrong, and leaves everything as it was."
+    from flowfm_tsai.cli import main
+    monkeypatch.chdir(odd)
+    state = lambda: {f: (f.stat().st_mtime_ns, f.stat().st_size) for f in odd.rglob('*') if f.is_file()}
+    before = state()
+    assert main([a.strip("'") for a in line.split(' ')]) == 2
+    err = capsys.readouterr().err.splitlines()
+    assert err[-1].startswith('flowfm: error: ') and says in err[-1], err
+    assert all(e.startswith('flowfm: warning: ') for e in err[:-1]), err
+    assert state() == before
+
+def test_figures(odd, tmp_path):
+    "Of a probe, of a fine-tuned classifier and of what is generated, in a fresh process."
+    for f in ('ok.npz', 'clf'): (shutil.copytree if f == 'clf' else shutil.copy)(odd/f, tmp_path/f)
+    flowfm('probe', '--data', 'ok.npz', '--weights', 'clf', '--figure', 'p.png', cwd=tmp_path)
+    flowfm('finetune', '--data', 'ok.npz', '--scratch', '--epochs', 1, '--freeze-epochs', 1, '--figure', 'new/f.svg', cwd=tmp_path)
+    flowfm('generate', '--n', 2, '--figure', 'g.pdf', cwd=tmp_path)
+    assert [(tmp_path/f).read_bytes()[:4] for f in ('p.png', 'new/f.svg', 'g.pdf')] == [b'\x89PNG', b'<?xm', b'%PDF']
 
 def test_demo(tmp_path):
     "The demo on seglearn's recordings, trained far too little: every file is there, and a second run goes on from the first."

@@ -14,6 +14,7 @@ import psutil
 import matplotlib.pyplot as plt
 from fastai.callback.core import Callback
 from tsai.data.core import get_ts_dls
+from ..layers import *
 from ..core import *
 from ..saving import *
 from ..wearables.archives import *
@@ -225,6 +226,7 @@ def _from_disk(folder, windows, bs, size, steps, rounds):
     finally: shutil.rmtree(folder, ignore_errors=True)
 
 # %% ../../nbs/api/bench/08_disk.ipynb #b82f890f
+@choices(size=SIZES)
 def bench_data(
     raw:Optional[str]=None, # Folder with original files of data sets, to measure reading too; those that it has are read
     windows:int=1_387_255, # Windows in the file

@@ -14,6 +14,8 @@ import torch
 import matplotlib.pyplot as plt
 from fastcore.basics import patch
 from tsai.data.core import get_ts_dls
+from ..layers import *
+from ..diffusion import *
 from ..core import *
 from .runner import *
 from ..callbacks import *
@@ -304,6 +306,7 @@ def _tell(seed, row, r):
     print(f"{how}: {r['seconds']*1e3:.1f} ms, FID {r['fid']:.2f}", flush=True)
 
 # %% ../../nbs/api/bench/03_generation.ipynb #5369bb64
+@choices(size=SIZES, schedule=SCHEDULES)
 def bench_generation(
     data:str, # An .npz file with X, y and pid
     out:str='docs/results', # Folder for the table (JSON and Markdown) and the figure

@@ -10,6 +10,7 @@ import time
 import numpy as np
 import torch
 from tsai.data.core import get_ts_dls
+from ..layers import *
 from ..core import *
 from .runner import *
 from ..learner import *
@@ -66,6 +67,7 @@ def _said(ratios, what):
     return f'the learner takes {np.median(ratios):.3f} times the bare step ({spread}; {what})'
 
 # %% ../../nbs/api/bench/01_loop.ipynb #6f343479
+@choices(size=SIZES)
 def bench_loop(
     size:str='tiny', # Size of the networks
     bs:int=64, # Batch size

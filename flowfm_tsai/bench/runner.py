@@ -20,6 +20,7 @@ import torch
 from fastai.callback.core import Callback, CancelFitException
 from fastcore.basics import patch
 from ..saving import *
+from ..plots import *
 from ..callbacks import *
 from ..pretrained import *
 
@@ -229,8 +230,7 @@ def show_result(
     view, written = RESULTS[result['bench']], [file]
     write_whole(file, lambda p: p.write_text(view.page(result), encoding='utf-8'))
     for name, fig in view.figures(result).items():
-        write_whole(file.parent/name, lambda p: fig.savefig(p, format='png', dpi=110))
-        plt.close(fig)
+        save_figure(fig, file.parent/name)
         written.append(file.parent/name)
     return written
 

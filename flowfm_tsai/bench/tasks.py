@@ -11,7 +11,9 @@ from typing import Callable, Optional
 import numpy as np
 from fastcore.basics import patch
 from fastai.callback.core import Callback, CancelFitException
-from tsai.data.core import get_ts_dls, TSClassification
+from tsai.data.core import get_ts_dls
+from ..core import *
+from ..layers import *
 from ..saving import *
 from ..models import *
 from ..classifiers import *
@@ -28,11 +30,11 @@ from ..pretext.signals import *
 from ..pretext.dispersion import *
 from ..pretext.levels import *
 from ..pretext.whiten import *
-from ..wearables.har import open_set, pool
+from ..wearables.har import pool
 from ..wearables.tfms import WRIST_TFMS, wearable_tfms
 from .baselines import MiniRocketRidge, ResNetFM
-from .runner import Workplace, by_name, clock, command_line, page, shows, write_result
-from .transfer import SETS, check_pool
+from .runner import by_name, clock, command_line, page, shows, write_result
+from .transfer import SETS, SetBench, check_pool, judged_dls
 
 # %% ../../nbs/api/bench/09_tasks.ipynb #18c601c1
 @dataclass(frozen=True)
@@ -117,16 +119,11 @@ ORIGINS = {s.key: s for s in (
     Origin('own', 'Pretrained on your own people', lambda name, k: f'{name}/{k}', _own))}
 
 # %% ../../nbs/api/bench/09_tasks.ipynb #075589ef
-class TaskBench(Workplace):
+class TaskBench(SetBench):
     "Data, pretrained models and finished cells."
     def __init__(self, data, work, settings, fresh=False):
-        super().__init__(work, settings, fresh)
-        self.folder, self.sets, self.parts = data, {}, {}
-
-    def open(self, name):
-        "A data set, read once."
-        if name not in self.sets: self.sets[name] = open_set(name, self.folder)
-        return self.sets[name]
+        super().__init__(data, work, settings, fresh)
+        self.parts = {}
 
     def folds(self, name):
         "(train, test) of the folds on which a set is judged."
@@ -198,11 +195,7 @@ def tune(self:TaskBench, row, source, name, k):
     "Counts after fine-tuning, with few labels, for the first draws, and with many."
     data, (few, many, test), s = self.open(name), self.draws(name, k), self.settings
     start = self.model(row, source, name, k)[0] if row.trained else False
-    def judge(i):
-        both, splits = np.concatenate([i, test]), (list(range(len(i))), list(range(len(i), len(i) + len(test))))
-        tfms = [None, TSClassification(vocab=np.unique(data.y))]
-        dls = get_ts_dls(data.X[both], data.y[both], splits=splits, tfms=tfms, bs=min(64, len(i)), batch_tfms=WRIST_TFMS, inplace=False)
-        return _counts(data, test, fine_tune(dls, start, s['tune_epochs'], seed=k).pred)
+    def judge(i): return _counts(data, test, fine_tune(judged_dls(data, i, test, WRIST_TFMS), start, s['tune_epochs'], seed=k).pred)
     return dict(few=[judge(i) for i in few[:s['tune_draws']]], many=[judge(many)])
 
 # %% ../../nbs/api/bench/09_tasks.ipynb #e55f8111
@@ -343,13 +336,14 @@ def _onto(file, result, fresh):
     return dict(result, commands=commands, **{k: _merged(old[k], result[k]) for k in ('tables', 'steps')})
 
 # %% ../../nbs/api/bench/09_tasks.ipynb #5de12e9c
+@choices(tasks=TASKS, sets=SETS, protocol=ORIGINS, size=SIZES)
 def bench_tasks(
     data:str, # Folder with the data sets, a file .npz each
     out:str='docs/results', # Folder for the table (JSON and Markdown)
     work:str='bench-tasks', # Folder for weights and finished cells; a run goes on from there
     tasks:Optional[str]=None, # Rows to run, with semicolons between; all by default
-    sets:str='wisdm,adl,weda_fall,selfback', # Sets to judge on
-    protocol:str='transfer,own', # Pretrained on other sets, on the training people of the same set, or both
+    sets:str='wisdm,adl,weda_fall,selfback', # Sets to judge on, with commas between
+    protocol:str='transfer,own', # Pretrained on other sets, on the training people of the same set, or both, with a comma between
     steps:int=1000, # Steps of pretraining for each row
     folds:int=5, # Folds by subject, 1 to 5
     labels:int=5, # Few labels: so many of each class

@@ -25,7 +25,7 @@ from ..callbacks import *
 from ..classifiers import *
 from ..metrics import *
 from ..plots import *
-from ..pretrained import has_checkpoint
+from ..pretrained import has_checkpoint, shipped
 from ..data.storage import *
 from ..text import *
 from ..text2signal import *
@@ -355,9 +355,7 @@ def _figures(b):
 def _publish(b, out, name, result):
     "Write JSON, page and the figures that can be made."
     plt.switch_backend('agg')
-    for file, fig, dpi in zip(_captions(name), _figures(b), (110, 90, 90)):
-        write_whole(out/file, lambda p: fig.savefig(p, format='png', dpi=dpi))
-    plt.close('all')
+    for file, fig, dpi in zip(_captions(name), _figures(b), (110, 90, 90)): save_figure(fig, out/file, dpi)
     there = [{f: c} if (out/f).exists() else {} for f, c in _captions(name).items()]
     result['facts'] |= dict(signals=there[0], figures=there[1] | there[2])
     write_result(out, name, result)
@@ -366,12 +364,13 @@ def _publish(b, out, name, result):
 USUAL_ENCODER = 'minilm' # isn't part of the names of files
 
 # %% ../../nbs/api/bench/07_text.ipynb #8772c9ec
+@choices(weights=shipped(), text_encoder=TEXT_MODELS)
 def bench_text(
     data:str, # An .npz file with X, y and pid, and perhaps age, sex, height_cm and weight_kg, of activities in `PHRASES`
     out:str='docs/results', # Folder for the tables (JSON and Markdown) and figures
     work:str='bench-text', # Folder for weights and finished measurements; a run goes on from there, or from the JSON of an earlier one
     weights:str='wrist-tiny-ssl', # Weights to start from, which have seen no sentences of the people who are tested
-    text_encoder:str=USUAL_ENCODER, # Text encoder
+    text_encoder:str=USUAL_ENCODER, # Text encoder: a name, a folder, a file .gguf or a Hub id
     steps:int=2500, # Training steps of each network
     lr:float=1e-3, # Highest learning rate
     bs:int=64, # Batch size

@@ -11,6 +11,9 @@ from typing import Callable, Optional
 import numpy as np
 import matplotlib.pyplot as plt
 from fastai.callback.core import Callback
+from ..core import *
+from ..layers import *
+from ..diffusion import *
 from .runner import *
 from ..callbacks import *
 from .generation import *
@@ -122,6 +125,7 @@ def training_page(result):
     return page('training', **run, table=training_table(result), seeds=seeds, paper=100*PAPER)
 
 # %% ../../nbs/api/bench/04_training.ipynb #2ad24259
+@choices(size=SIZES, schedule=SCHEDULES)
 def bench_training(
     data:str, # An .npz file with X, y and pid
     out:str='docs/results', # Folder for the table (JSON and Markdown) and the figure

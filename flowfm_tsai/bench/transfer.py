@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Pool', 'ActivitySet', 'add_set', 'Protocol', 'add_protocol', 'Pretrained', 'Method', 'add_row', 'pretrain_jointly',
-           'transfer_table', 'plot_transfer', 'fill_page', 'figure_lines', 'bench_har']
+           'SetBench', 'judged_dls', 'transfer_table', 'plot_transfer', 'fill_page', 'figure_lines', 'bench_har']
 
 # %% ../../nbs/api/bench/05_transfer.ipynb #1860ddd9
 import re, runpy, time
@@ -17,6 +17,8 @@ import numpy as np
 import matplotlib.pyplot as plt
 from fastcore.basics import patch
 from tsai.data.core import get_ts_dls, TSClassification
+from ..core import *
+from ..layers import *
 from ..saving import *
 from .baselines import *
 from .runner import Row, Workplace, by_name, command_line, mean_sd, page, shows, write_result
@@ -238,8 +240,25 @@ def _plan(rows, sets, limits):
     return [Cell(m, s, p, k) for s in sets for p in PROTOCOLS.values() for k in range(limits[0]) for m in rows
             if k < _n_folds(m, s, p, *limits)]
 
+# %% ../../nbs/api/bench/05_transfer.ipynb #4961fb77
+class SetBench(Workplace):
+    "A workplace with data sets."
+    def __init__(self,
+        data:str, # Folder with the data sets
+        work:str, # Folder for weights and finished cells
+        settings:dict, # A run goes on from an earlier one only if they are the same
+        fresh:bool=False, # Throw away what an earlier run left
+    ):
+        super().__init__(work, settings, fresh)
+        self.folder, self.sets = data, {}
+
+    def open(self, name):
+        "A data set, read once."
+        if name not in self.sets: self.sets[name] = open_set(name, self.folder)
+        return self.sets[name]
+
 # %% ../../nbs/api/bench/05_transfer.ipynb #67f1a3f5
-class TransferBench(Workplace):
+class TransferBench(SetBench):
     "Data, pretrained models and finished cells of the table."
     def __init__(self,
         data:str, # Folder with the data sets
@@ -247,13 +266,8 @@ class TransferBench(Workplace):
         settings:dict, # Those of `bench_har`; a run goes on from an earlier one only if they are the same
         fresh:bool=False, # Throw away what an earlier run left
     ):
-        super().__init__(work, settings, fresh)
-        self.folder, self.sets, self.splits, self.clean, self.known = data, {}, {}, set(), {}
-
-    def open(self, name):
-        "A data set, read once."
-        if name not in self.sets: self.sets[name] = open_set(name, self.folder)
-        return self.sets[name]
+        super().__init__(data, work, settings, fresh)
+        self.splits, self.clean, self.known = {}, set(), {}
 
 # %% ../../nbs/api/bench/05_transfer.ipynb #47ce3f25
 @patch
@@ -271,6 +285,18 @@ def start(self:TransferBench, pretrained, s):
     self.clean.add(s.key)
     return pretrained.train(self, pretrained.path.format(pool=s.pool.key), lambda: self.pool(s))
 
+# %% ../../nbs/api/bench/05_transfer.ipynb #347a93f2
+def judged_dls(
+    data:HARData, # A data set
+    train:np.ndarray, # Numbers of the windows to train on
+    test:np.ndarray, # Numbers of those that are judged, the validation split
+    tfms:Optional[list]=None, # Batch transforms in training
+): # Dataloaders
+    "Dataloaders of a fold."
+    both, n = np.concatenate([train, test]), len(train)
+    return get_ts_dls(data.X[both], data.y[both], splits=(list(range(n)), list(range(n, len(both)))),
+                      tfms=[None, TSClassification(vocab=np.unique(data.y))], bs=min(64, n), batch_tfms=tfms, inplace=False)
+
 # %% ../../nbs/api/bench/05_transfer.ipynb #4b1909fc
 @patch
 def dls(self:TransferBench, cell):
@@ -278,10 +304,7 @@ def dls(self:TransferBench, cell):
     data, at = self.open(cell.set.key), (cell.set.key, cell.protocol.key)
     if at not in self.splits: self.splits[at] = column_splits(data, cell.protocol, self.settings['cap'])
     train, test = self.splits[at][cell.k]
-    both, n = np.concatenate([train, test]), len(train)
-    tfms = wearable_tfms(self.settings[cell.protocol.angle], shift=60) if cell.row.augment else None
-    return get_ts_dls(data.X[both], data.y[both], splits=(list(range(n)), list(range(n, len(both)))),
-                      tfms=[None, TSClassification(vocab=np.unique(data.y))], bs=min(64, n), batch_tfms=tfms, inplace=False)
+    return judged_dls(data, train, test, wearable_tfms(self.settings[cell.protocol.angle], shift=60) if cell.row.augment else None)
 
 # %% ../../nbs/api/bench/05_transfer.ipynb #a8b91bdb
 @patch
@@ -507,8 +530,7 @@ def _check_files(cells, data):
 def _publish(b, out, commands, s):
     "Write page, JSON and figures, after a map of the data set that has just been measured."
     plt.switch_backend('agg')
-    if fig := b.maps(s): write_whole(out/_map_file(b.settings, s.key), lambda p: fig.savefig(p, format='png', dpi=90))
-    plt.close('all')
+    if fig := b.maps(s): save_figure(fig, out/_map_file(b.settings, s.key), 90)
     keys = [c['key'] for c in b.result(commands)['facts']['sets']]
     result = b.result(commands, [k for k in keys if (out/_map_file(b.settings, k)).exists()])
     write_result(out, _file(b.settings), result)
@@ -521,13 +543,14 @@ def _named(result):
     return {r['name']: {name: t.at(r, c) for c, name in t.columns.items() if t.at(r, c)} for r in t.rows}
 
 # %% ../../nbs/api/bench/05_transfer.ipynb #9d28074f
+@choices(methods=METHODS, sets=SETS, size=SIZES)
 def bench_har(
     data:str, # Folder with adl.npz, weda_fall.npz, selfback.npz, wisdm.npz, stress_predict.npz, spsw_watch.npz and wharf_bimanual.npz
     out:str='docs/results', # Folder for the table (JSON and Markdown) and the figure
     work:str='bench-har', # Folder for weights and finished measurements; a run goes on from there, or from the JSON of an earlier one
     quick:bool=False, # Ten minutes: one fold, few windows, short training, without the slowest methods
     methods:Optional[str]=None, # Methods to run, with semicolons between; all by default
-    sets:str='adl,weda_fall,selfback,wisdm', # Columns
+    sets:str='adl,weda_fall,selfback,wisdm', # Columns, with commas between
     folds:int=5, # Folds or seeds, 1 to 5
     wisdm_folds:int=3, # At most as many on WISDM, where a fold takes as long as all five of a small set
     slow_folds:int=1, # At most as many for PatchTST and InceptionTime, which take up to ten times as long on a CPU

@@ -138,7 +138,7 @@ def bench_wrist(
     data:str, # Folder with the data sets, a file .npz each
     out:str='docs/results', # Folder for the table (JSON and Markdown) and the figure
     work:str='bench-wrist', # Folder for finished measurements; a run goes on from there, or from the JSON of an earlier one
-    sets:str='adl,weda_fall,selfback', # Data sets
+    sets:str='adl,weda_fall,selfback', # Data sets, names of files in --data, with commas between
     folds:int=5, # Folds by subject, 1 to 5
     few:int=5, # Besides all labels, only those of so many training windows of each class; 0 to leave this out
     fresh:bool=False, # Throw away what an earlier run left

@@ -8,6 +8,7 @@ __all__ = ['bench_zero_shot']
 # %% ../../nbs/api/bench/10_zero_shot.ipynb #b6d50229
 from dataclasses import dataclass
 import numpy as np
+from ..core import *
 from ..saving import *
 from ..pretrained import *
 import flowfm_tsai.zero_shot # noqa: F401 model.classify
@@ -72,11 +73,12 @@ def zero_shot_page(
 # %% ../../nbs/api/bench/10_zero_shot.ipynb #84395bef
 _CHOICES = {'of its own activities': False, 'of all known ones': True}
 
+@choices(sets=NAMED, weights=shipped())
 def bench_zero_shot(
     data:str, # Folder with the data sets, a file .npz each
     out:str='docs/results', # Folder for the table (JSON and Markdown)
     work:str='bench-zero-shot', # Folder for finished measurements; a run goes on from there
-    sets:str='adl,weda_fall', # Data sets
+    sets:str='adl,weda_fall', # Data sets, with commas between
     weights:str='wrist-tiny', # Weights that follow text
     n:int=64, # Signals of each sentence
     predictions:int=16, # By error: predictions for each window and sentence

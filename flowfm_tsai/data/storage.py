@@ -299,7 +299,10 @@ def _in_folder(path):
 def _in_npz(path):
     "The same of a file .npz."
     try: z = open_zip(_check_file(path), str(path))
-    except ValueError as e: raise ValueError(f"{str(path)!r} isn't a readable .npz file: {e}") from e
+    except ValueError as e:
+        if path.suffix == '.npz': raise ValueError(f"{str(path)!r} isn't a readable .npz file: {e}") from e
+        raise ValueError(f"{str(path)!r} isn't a readable .npz file: expected one, or a folder that `flowfm data` wrote. "
+                         f"A table of a device becomes windows by `flowfm windows --data {path}`") from e
     files = {i.filename.removesuffix('.npy'): i for i in z.infolist() if i.filename.endswith('.npy') and _is_name(i.filename)}
     if 'X' not in files: raise ValueError(f"{str(path)!r} has no array 'X': expected an .npz file with X, and perhaps y and pid")
     def opener(name, i): return lambda: open_in_zip(z, i, name, i.file_size)

@@ -8,27 +8,20 @@ __all__ = ['TwoTimesCallback']
 # %% ../../nbs/api/pretext/10_levels.ipynb #f8b6132d
 import torch
 from fastcore.basics import patch
-from fastai.callback.core import Callback
-from ..processes import *
 from .base import *
 from .flow import *
 
 # %% ../../nbs/api/pretext/10_levels.ipynb #9c99d8d8
-class TwoTimesCallback(Callback):
+class TwoTimesCallback(BesidePath):
     "A share of each window's patches has a time of its own (Self-Flow, arXiv 2603.06507)."
-    order, run_valid = PretextCallback.order + .3, True
+    order, valid_seed = PretextCallback.order + .3, 1
     def __init__(self,
         share:float=.25, # Of the patches: how many have the second time
     ):
         if not 0 <= share <= 1: raise ValueError(f"share={share}: expected a share, between 0 and 1")
         self.share = share
 
-    def before_fit(self):
-        if not any(type(cb) in (PathCallback, CFMCallback, DDPMCallback) for cb in self.learn.cbs):
-            raise RuntimeError("TwoTimesCallback needs CFMCallback or DDPMCallback beside it: cbs=[CFMCallback(), TwoTimesCallback()]")
-
-    def before_validate(self): self.generator = own_generator(self.learn, 1)
-    def after_validate(self): self.generator = None
+    def goes_with(self, cb): return type(cb) in (PathCallback, CFMCallback, DDPMCallback)
 
 # %% ../../nbs/api/pretext/10_levels.ipynb #6b1a59c3
 @patch

@@ -66,6 +66,7 @@ def load_labelled(
 ) -> tuple: # `HARData` in memory, and the indices of training and of test windows
     "Read windows with classes, and hold out a fifth of the subjects."
     data = labelled(file)
+    if len(data) < 3: raise ValueError(f"{file}: expected at least 3 windows, to train on and to test, got {len(data)}")
     train, test = held_out(len(data), data.pid)
     if len(known := np.unique(data.y[train])) < 2: raise ValueError(f"{file}: the windows to train on have one class, {known[0]}")
     unseen = set() if data.pid is None else {*data.pid[test].tolist()} - {*data.pid[train].tolist()}

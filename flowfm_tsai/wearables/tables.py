@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Optional, Union
 import numpy as np
 import pandas as pd
-from ..core import warn
+from ..core import *
 from ..saving import *
 from ..data.storage import *
 from .windowing import *
@@ -31,10 +31,11 @@ def open_table(
     "Read a table, or raise an error that names the file."
     if not is_table(file): raise ValueError(f"{str(file)!r} is no table: expected a file {', '.join(TABLES)}")
     if not Path(file).is_file(): raise FileNotFoundError(f"there is no file {str(file)!r}")
+    if not Path(file).stat().st_size: raise ValueError(f"{str(file)!r} is empty: expected names of columns, and a row for each moment")
     try: table = pd.read_parquet(file) if str(file).lower().endswith('.parquet') else _read_csv(file)
     except ImportError as e: raise ImportError(f"{str(file)!r}: Parquet needs pyarrow: pip install 'flowfm_tsai[parquet]'") from e
     except Exception as e: raise ValueError(f"{str(file)!r} can't be read as a table: {' '.join(str(e).split()):.200}") from e
-    if not len(table): raise ValueError(f"{str(file)!r} has no rows")
+    if not len(table): raise ValueError(f"{str(file)!r} has no rows: expected names of columns, and a row for each moment")
     return table
 
 def _read_csv(file):
@@ -68,8 +69,10 @@ def _seconds(values, rate, name):
             raise ValueError(f"the column {name!r} holds neither numbers nor dates: {values.iloc[0]!r}") from e
         values = (values - pd.Timestamp(0, tz='UTC')).dt.total_seconds()
     t = values.to_numpy(np.float64)
-    step = np.nanmedian(np.diff(t)) if len(t) > 1 else np.nan
-    if not step > 0: raise ValueError(f"the column {name!r} doesn't go forward in time: its median step is {step:g}")
+    steps = np.diff(t)[np.isfinite(np.diff(t))]
+    if not len(steps): raise ValueError(f"the column {name!r} has no times, or one: expected one in each row")
+    if not (step := np.median(steps)) > 0:
+        raise ValueError(f"the column {name!r} doesn't go forward in time: its median step is {step:g}. Sort the rows by it")
     for unit in (1e3, 1e6, 1e9):
         if rate and not dates and .5 < step*rate/unit < 2: t, step = t/unit, step/unit
     if rate and not .5 < step*rate < 2:
@@ -100,12 +103,17 @@ def _column(table, name):
     if name in table: return name
     raise ValueError(f"there is no column {name!r}: the table has {', '.join(map(str, table.columns))}")
 
+def _numbers(table, name):
+    "A column with numbers in it."
+    if pd.to_numeric(table[_column(table, name)], errors='coerce').notna().any(): return name
+    raise ValueError(f"the column {name!r} has no numbers: choose channels by columns=, of {', '.join(map(str, table.columns))}")
+
 # %% ../../nbs/api/wearables/07_tables.ipynb #23104dc3
 UNITS = {'g': 1., 'm/s2': 1/9.80665, 'mg': 1e-3} # of acceleration, in g
 
 def _channels(table, columns, others):
     "Names of the columns with the signal."
-    if columns: return [_column(table, c.strip()) for c in (columns.split(',') if isinstance(columns, str) else columns)]
+    if columns: return [_numbers(table, c.strip()) for c in (columns.split(',') if isinstance(columns, str) else columns)]
     found = [c for c in table if c not in others and str(c).lower() not in _TIMES and pd.api.types.is_numeric_dtype(table[c])
              and not str(c).startswith('Unnamed')]
     if not found: raise ValueError(f"no column has numbers: the table has {', '.join(map(str, table.columns))}")
@@ -125,6 +133,7 @@ def table_windows(
 ) -> HARData: # In `columns`: `start`, in seconds of the table's time
     "Cut a table into windows."
     name, table = (str(table), open_table(table)) if isinstance(table, (str, Path)) else ('the table', table)
+    check_options(dict(rate=rate, seconds=seconds, stride=stride, out_rate=out_rate))
     if unit not in UNITS: raise ValueError(f"unit={unit!r}: expected one of {', '.join(UNITS)}")
     chosen = _channels(table, columns, {time, label, subject})
     t, rate, dates = _time_of(table, time, rate)
