@@ -308,7 +308,7 @@ def demo(
     overlap:float=.75, # Share of a window that the next one repeats
     n:int=6, # Signals in a row of the figure of generated ones
     method:str='midpoint', # ODE solver of generation
-    steps:Optional[int]=None, # Steps of the solver, 10 by default; an adaptive solver chooses its own
+    steps:Optional[int]=None, # Steps of the solver, 5 by default; an adaptive solver chooses its own
     seed:int=0, # Seed of everything random
     fresh:bool=False, # Throw away what an earlier run left in the folder, instead of going on from it
 ) -> list: # Rows of the table for each fold

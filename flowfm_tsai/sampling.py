@@ -56,11 +56,12 @@ def _solver_settings(x0, method, steps, **tolerances):
     if method not in FIXED_SOLVERS: raise ValueError(f"method={method!r} is unknown: choose {_FIXED} or {_ADAPTIVE}")
     for k, v in tolerances.items():
         if v is not None: raise ValueError(f"{k}={v}: {method!r} has steps of one size, and no tolerance; pass steps=, or {_ADAPTIVE}")
-    steps = 10 if steps is None else steps
+    steps = 10//_STAGES.get(method, 1) if steps is None else steps
     check_count('steps', steps)
     grid = torch.linspace(0, 1, int(steps)+1, device=x0.device, dtype=x0.dtype)
     return dict(options=dict(grid_constructor=lambda *_: grid))
 
+_STAGES = dict(midpoint=2, heun2=2, heun3=3, rk4=4) # evaluations in a step, where they aren't 1
 _FIXED, _ADAPTIVE = f'a fixed-step solver {FIXED_SOLVERS}', f'an adaptive one {ADAPTIVE_SOLVERS}'
 
 # %% ../nbs/api/05_sampling.ipynb #7ac3e15b
@@ -68,7 +69,7 @@ def solve_ode(
     field:Callable, # (x (B, ...), t (B,)) -> velocity (B, ...)
     x0:Tensor, # (B, ...) starting points: noise
     method:str='midpoint', # A torchdiffeq solver: see `FIXED_SOLVERS` and `ADAPTIVE_SOLVERS`
-    steps:Optional[int]=None, # Steps of a fixed-step solver; 10 by default
+    steps:Optional[int]=None, # Steps of a fixed-step solver; by default 10 evaluations: 5 steps of 'midpoint', 10 of 'euler'
     rtol:Optional[float]=None, # Relative tolerance of an adaptive solver; 1e-4 by default
     atol:Optional[float]=None, # Absolute tolerance of an adaptive solver; 1e-4 by default
 ) -> tuple[Tensor, int]: # Where the points are at t = 1, and how often the field was evaluated
@@ -114,7 +115,7 @@ class ODESampler(Sampler):
     "Follow a velocity field by a solver of torchdiffeq: see `solve_ode`."
     def __init__(self,
         method:str='midpoint', # Solver
-        steps:Optional[int]=None, # Steps of a fixed-step solver; 10 by default
+        steps:Optional[int]=None, # Steps of a fixed-step solver; by default 10 evaluations: 5 steps of 'midpoint', 10 of 'euler'
         rtol:float=1e-4, # Relative tolerance of an adaptive solver
         atol:float=1e-4, # Absolute tolerance of an adaptive solver
     ):

@@ -55,7 +55,7 @@ def test_text(waves, tmp_path):
     assert not (tmp_path/'text2signal').exists()
     said = flowfm('tune-text', '--data', 'waves.npz', '--weights', 'pretrained', '--template', 'a {y} wave; someone[ of {age} years] sees a {y} wave', '--epochs', 2, cwd=tmp_path)
     assert "160 windows, such as 'a " in said
-    for out in ('a.npz', 'b.npz'): assert 'NFE 20' in flowfm('generate', '--weights', 'text2signal', '--text', 'a slow wave; a fast wave', '--n', 3, '--seed', 0, '--out', out, cwd=tmp_path)
+    for out in ('a.npz', 'b.npz'): assert 'NFE 10' in flowfm('generate', '--weights', 'text2signal', '--text', 'a slow wave; a fast wave', '--n', 3, '--seed', 0, '--out', out, cwd=tmp_path)
     a, b = (np.load(tmp_path/f'{f}.npz') for f in 'ab')
     assert a['X'].shape == (6, 2, 60) and '"a fast wave"' in str(a['meta'])
     np.testing.assert_array_equal(a['X'], b['X'])

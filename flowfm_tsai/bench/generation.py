@@ -251,11 +251,11 @@ def plot_generation(result):
     return fig
 
 # %% ../../nbs/api/bench/03_generation.ipynb #e10a5ee7
-def _labels_kept(b, model, seed):
+def _labels_kept(b, g, model, seed):
     "Generate variations of labelled training windows, and see what a classifier makes of them (TSTR, TRTS)."
     like = np.random.default_rng(seed).permutation(b.train)[:b.settings['n']]
     X, y = b.data.X[like], b.data.y[like]
-    G = model.generate(like=X, seed=seed, progress=False).numpy()
+    G = model.generate(like=X, seed=seed, progress=False, **(g.twenty if g is FLOW else {})).numpy()
     return synthetic_scores((X, y), (b.reference, b.reference_y), (G, y), seed)
 
 # %% ../../nbs/api/bench/03_generation.ipynb #0a9fa91c
@@ -297,7 +297,7 @@ def _measure_seed(b, seed, rows):
         found.append(r := b.once(f'{seed}/{row.file}', lambda: row.run(b, seed, models)))
         if row.generator: _tell(seed, row, r)
     judged = [DIFFUSION, FLOW, *[g for g in generators if g not in TWINS][:1]] # and the first distilled one
-    kept = {g.name: b.once(f'{seed}/{g.name}-labels', lambda: _labels_kept(b, models[g].model, seed)) for g in judged}
+    kept = {g.name: b.once(f'{seed}/{g.name}-labels', lambda: _labels_kept(b, g, models[g].model, seed)) for g in judged}
     return found, {g.name: m.seconds for g, m in models.items()}, kept
 
 def _tell(seed, row, r):

@@ -152,11 +152,13 @@ class TextRow(Row):
     def __post_init__(self): object.__setattr__(self, 'key', self.key or self.name)
 
 # %% ../../nbs/api/bench/07_text.ipynb #bf39a394
+_QUIET = dict(progress=False, steps=10) # of the sampler
+
 def _generate(network, guidance_scale=1., window=False):
     def run(bench, sentences):
         seed = bench.settings['seed']
         like = bench.X[windows_like(bench.unseen.y, bench.known.y, seed)] if window else None
-        options = dict(like=like, guidance_scale=guidance_scale, seed=seed, progress=False)
+        options = dict(like=like, guidance_scale=guidance_scale, seed=seed, **_QUIET)
         return bench.network(network).generate(text=sentences, **options).numpy()
     return run
 
@@ -257,7 +259,7 @@ def _measure_rare(b):
         rng = np.random.default_rng(s)
         def one(c, k):
             some = b.known[rng.choice(np.flatnonzero(y == c), k)]
-            return window_features(b.network('both').generate(text=asked_prompts(some, 'as in training'), seed=s, progress=False).numpy())
+            return window_features(b.network('both').generate(text=asked_prompts(some, 'as in training'), seed=s, **_QUIET).numpy())
         F2, y2, rare = fill_up(F, y, one)
         if not rare: break
         added = len(F2) - len(F)
@@ -280,7 +282,7 @@ def filled_up(
 def _measure_cost(b):
     "Generating with text against without, in turns; and seconds for many sentences, twice."
     g, t = b.network('both'), asked_prompts(b.unseen, 'as in training')[0]
-    jobs = dict(plain=lambda: g.generate(64, seed=0, progress=False), text=lambda: g.generate(64, text=t, seed=0, progress=False))
+    jobs = dict(plain=lambda: g.generate(64, seed=0, **_QUIET), text=lambda: g.generate(64, text=t, seed=0, **_QUIET))
     seconds = in_turns(jobs)
     many, encoding = [f'sentence {i}: {t}' for i in range(b.settings['sentences'])], []
     with tempfile.TemporaryDirectory() as tmp:
