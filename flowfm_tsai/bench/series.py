@@ -151,14 +151,14 @@ def series_page(
     seeds = len(next(_each(result))[2]['generated'])
     return page('series', command=result['command'], tables='\n\n'.join(part(*o) for o in _each(result)), seeds=seeds, **result['settings'])
 
-# %% ../../nbs/api/bench/11_series.ipynb #76f79002
+# %% ../../nbs/api/bench/11_series.ipynb #f4a04c3a
 def bench_series(
     data:str='sines', # Series, with commas between: tables with a row for each time step (CSV, TSV, Parquet), or 'sines'
     out:str='docs/results', # Folder for the table (JSON and Markdown) and the figures
     work:str='bench-series', # Folder for weights and finished scores; a run goes on from there
     lengths:str='24', # Time steps of a window, with commas between
     seeds:int=3, # Trainings
-    steps:int=4000, # Batches of a training
+    steps:int=2500, # Batches of a training
     bs:int=128, # Batch size
     lr:float=2e-3, # Highest learning rate
     repeats:int=5, # Judges of each score
