@@ -28,10 +28,10 @@ def spread_times(
     return path.sample_t(64*n, generator=generator).sort().values[32::64]
 
 # %% ../nbs/api/28_zero_shot.ipynb #c54c89ba
-def _errors(model, x, y, times, gen):
-    "Mean squared error (B, K) of the predictions for windows (B, C, L), standardised, NaN where missing, under vectors (K, F)."
+def _errors(model, x, name, y, times, gen):
+    "Mean squared error (B, K) of the predictions for standardised windows (B, C, L), NaN where missing, under vectors (K, F)."
     total, k = torch.zeros(len(x), len(y), device=x.device), len(y)
-    cond, noise = {'y': y.repeat(len(x), 1)}, randn_each(len(x), (len(times), *x.shape[1:]), gen).to(x.device)
+    cond, noise = {name: y.repeat(len(x), 1)}, randn_each(len(x), (len(times), *x.shape[1:]), gen).to(x.device)
     for t, x0 in zip(times, noise.unbind(1)):
         xt, u = model.path.sample(x0, x.nan_to_num(0.), t.expand(len(x)).to(x.device))
         v = model.velocity(xt.repeat_interleave(k, 0), t.expand(len(x)*k).to(x.device), cond).float()
@@ -41,7 +41,10 @@ def _errors(model, x, y, times, gen):
 
 # %% ../nbs/api/28_zero_shot.ipynb #76365ba4
 def _check(model, texts):
-    "The sentences of each class, or an error that says why a model can't tell them apart."
+    "What each class is asked for by, and under which keyword, or an error that says why a model can't tell them apart."
+    if texts is None and 'y' in model.inputs: return {c: [c] for c in model.encoder_of('y').classes}, 'y'
+    if texts is None:
+        raise ValueError(f"this {type(model).__name__} was pretrained without classes: pass texts=, if it follows text")
     if 'text' not in model.inputs:
         raise ValueError(f"this {type(model).__name__} was never tuned to follow text, so it can't say which of several sentences fits: "
                          "tune it with text2signal_learner(dls), or load one that was, such as from_pretrained('wrist-tiny')")
@@ -49,26 +52,27 @@ def _check(model, texts):
                                               "use the one that it was distilled from")
     named = texts if isinstance(texts, dict) else {t: t for t in check_texts(texts)}
     if len(named) < 2: raise ValueError(f"texts={texts!r}: expected at least two different sentences to choose from")
-    return {k: check_texts(v) for k, v in named.items()}
+    return {k: check_texts(v) for k, v in named.items()}, 'text'
 
 # %% ../nbs/api/28_zero_shot.ipynb #3f207efd
-def _by_error(model, X, named, n, seed, progress, bs=512):
-    "Minus the errors of each sentence (Li et al. 2023, arXiv 2303.16203, equation 6)."
+def _by_error(model, X, named, keyword, n, seed, progress, bs=512):
+    "Minus the errors of each class (Li et al. 2023, arXiv 2303.16203, equation 6)."
     size, gen = max(1, bs//len(named)), torch.Generator().manual_seed(seed)
     starts, times, out = range(0, len(X), size), spread_times(model.path, n, gen), []
     with evaluating(model):
-        y = torch.stack([model.encoder_of('text')(said).mean(0) for said in named.values()]).to(model.trained_len.device)
+        name, encoder = model.inputs[keyword]['condition'], model.encoder_of(keyword)
+        y = torch.stack([encoder(said).mean(0) for said in named.values()]).to(model.trained_len.device)
         for i in with_bar(starts, len(starts) > 1 if progress is None else progress):
             x = model.units.take(finite_windows(X, i, size), model.config['patch_size'])
-            out.append(_errors(model, x, y, times, gen))
+            out.append(_errors(model, x, name, y, times, gen))
     return -model.check_finite(torch.cat(out), 'error').cpu().numpy()
 
 # %% ../nbs/api/28_zero_shot.ipynb #783a73f7
-def _by_signals(model, X, named, n, seed, progress):
+def _by_signals(model, X, named, keyword, n, seed, progress):
     "How likely each class is, to a linear classifier that was trained on generated signals."
     made, names = [], list(named)
     for said in named.values():
-        each = model.generate(-(-n//len(said)), text=said, seed=seed, seq_len=X.shape[-1], progress=progress)
+        each = model.generate(-(-n//len(said)), **{keyword: said}, seed=seed, seq_len=X.shape[-1], progress=progress)
         made.append(model.get_embeddings(each[torch.linspace(0, len(each)-1, n).long()]))
     fitted = linear_classifier().fit(torch.cat(made).numpy(), np.repeat(np.arange(len(names)), n))
     return fitted.predict_proba(model.get_embeddings(X).numpy())
@@ -84,24 +88,24 @@ class ByText(NamedTuple):
 @patch
 def classify(self:JointModel,
     X, # (N, C, L) raw windows; NaN where missing
-    texts:Union[Sequence, dict], # A sentence for each class, or classes by name with one or several sentences each
+    texts:Union[Sequence, dict, None]=None, # Sentences, or classes by name with one or several each; for a model of classes: all of them
     by:str='signals', # 'signals': like generated ones; 'error': explained by the sentence
     n:int=64, # Signals of each class; by error, predictions for each window and class
     seed:int=0, # Of the signals, or of the noise, which is the same for all classes
     progress:Optional[bool]=None, # Show a progress bar; by default where it takes several batches
 ) -> ByText:
-    "Which sentence fits each window best, without any labels."
-    named, intake = _check(self, texts), self.units.intake
+    "Which sentence, or class of its training, fits each window best."
+    (named, keyword), intake = _check(self, texts), self.units.intake
     check_windows(X, intake['shape'][0] if intake else self.c_in, self.config['patch_size'])
     if by not in WAYS: raise ValueError(f"by={by!r}: expected one of {', '.join(map(repr, WAYS))}")
-    scores = WAYS[by](self, X, named, n, seed, progress)
+    scores = WAYS[by](self, X, named, keyword, n, seed, progress)
     return ByText(np.array(list(named))[scores.argmax(1)], scores)
 
 # %% ../nbs/api/28_zero_shot.ipynb #b2204087
 @patch
 def classify(self:JointLearner,
     X, # (N, C, L) raw windows; NaN where missing
-    texts:Union[Sequence, dict], # A sentence for each class, or classes by name with one or several sentences each
+    texts:Union[Sequence, dict, None]=None, # Sentences, or classes by name with one or several each; for a model of classes: all of them
     **kwargs, # `by`, `n`, `seed` and `progress`
 ) -> ByText:
     "Which sentence fits each window best: `JointModel.classify`."
