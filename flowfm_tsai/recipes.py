@@ -12,7 +12,7 @@ from typing import Callable, Optional
 import numpy as np
 import pandas as pd
 import torch
-from tsai.data.core import get_ts_dls
+from tsai.data.core import get_ts_dls, TSClassification
 from .core import *
 from .layers import *
 from .saving import *
@@ -187,6 +187,12 @@ def _load(learn, out):
     return learn
 
 # %% ../nbs/api/30_recipes.ipynb #1136fec6
+def _as_targets(data):
+    "The classes of one file, for dataloaders."
+    y = None if ',' in data else open_data(data).y
+    if y is None: raise ValueError(f"classes=True: expected one file whose windows have classes y, got {data}")
+    return dict(y=y, tfms=[None, TSClassification()])
+
 def _pooled(data, movement):
     "Windows of one file or several, to be drawn alike or by how much moves in them."
     files = data.split(',')
@@ -200,7 +206,7 @@ def pretrain(
     weights:Optional[str]=None, # Folder or Hub id to go on from
     arch:str='FlowFM', # The model: flow matching, or its diffusion twin
     size:Optional[str]=None, # Size of the networks, tiny by default
-    patch_size:Optional[int]=None, # Time steps in a patch, 10 by default
+    patch_size:Optional[int]=None, # Time steps in a patch, 10 by default, or a sixth of a short window
     epochs:int=60, # Epochs
     lr:float=1e-3, # Learning rate
     bs:int=64, # Batch size
@@ -209,8 +215,9 @@ def pretrain(
     turn:float=0., # Wrist-worn sensors: the encoder sees a window turned by up to so many degrees
     shift:int=0, # The encoder sees a window shifted by up to so many time steps
     scale:float=1., # The encoder sees a movement up to so many times as strong or as weak
-    contrast:float=.3, # Weight of contrast between views, beside flow matching; 0: flow matching alone, nothing is whitened
+    contrast:float=.3, # Weight of contrast between views, beside flow matching; 0: that alone, nothing is whitened
     movement:bool=False, # Draw windows in proportion to how much moves in them
+    classes:bool=False, # Let the windows' classes be a condition: `flowfm generate --y` asks for one of them
     half:bool=False, # Write float16 weights
     seed:int=0, # Seed
     fresh:bool=False, # Train again, instead of going on with what an earlier run left
@@ -220,10 +227,12 @@ def pretrain(
     if arch not in LEARNERS: raise ValueError(f"arch={arch!r} is unknown: choose one of {', '.join(LEARNERS)}")
     windows, out = _pooled(data, movement), writable_folder(out)
     print(f'{len(windows.X)} windows of {windows.X.shape[1]} channels and {windows.X.shape[2]} steps', flush=True)
-    dls = get_ts_dls(windows.X, bs=bs, inplace=False, weights=windows.weights)
+    targets = _as_targets(data) if classes else {}
+    dls = get_ts_dls(windows.X, bs=bs, inplace=False, weights=windows.weights, **targets)
     view = [*wearable_tfms(turn, shift=shift), *([RandomScale(scale)] if scale != 1 else [])]
     if contrast: view = view or SERIES_TFMS
-    learn = LEARNERS[arch](dls, pretrained=weights or False, size=size, patch_size=patch_size, p=p, seed=seed, view=view or None,
+    networks = dict(stage='pretrain', pretrained=weights or False, size=size, patch_size=patch_size)
+    learn = LEARNERS[arch](dls, **networks, p=p, seed=seed, view=view or None,
                            tasks=encoder_tasks(view, contrast) if contrast else [], cbs=EMACallback(ema) if ema else None)
     fit = lambda resume: learn.fit_one_cycle(epochs, lr, cbs=resume)
     return fit_and_save(learn, out, fit, settings, fresh, torch.float16 if half else torch.float32)

@@ -46,6 +46,16 @@ def test_twin_and_distilled(waves, tmp_path):
     assert 'knows no others' in flowfm('generate', '--weights', 'distilled', '--steps', 9, cwd=tmp_path, ok=False)
     assert 'is a DiffFM' in flowfm('distill', '--data', 'waves.npz', '--weights', 'DiffFM', cwd=tmp_path, ok=False)
 
+def test_classes(waves, tmp_path):
+    X, y = waves
+    np.savez(tmp_path/'waves.npz', X=X, y=np.where(y == y[0], 'slow', 'fast'))
+    flowfm('pretrain', '--data', 'waves.npz', '--classes', '--epochs', 1, '--patch-size', 12, cwd=tmp_path)
+    assert 'NFE 10' in flowfm('generate', '--weights', 'pretrained', '--y', 'slow; fast', '--n', 2, '--out', 'made.npz', cwd=tmp_path)
+    assert np.load(tmp_path/'made.npz')['y'].tolist() == ['slow']*2 + ['fast']*2
+    assert "choose of 'fast', 'slow'" in flowfm('generate', '--weights', 'pretrained', '--y', 'quick', cwd=tmp_path, ok=False)
+    np.savez(tmp_path/'bare.npz', X=X)
+    assert 'whose windows have classes y' in flowfm('pretrain', '--data', 'bare.npz', '--classes', '--out', 'no', cwd=tmp_path, ok=False)
+
 def test_text(waves, tmp_path):
     X, y = waves
     np.savez(tmp_path/'waves.npz', X=X, y=np.where(y == y[0], 'slow', 'fast'), age=np.arange(160) % 60)
@@ -59,7 +69,7 @@ def test_text(waves, tmp_path):
     a, b = (np.load(tmp_path/f'{f}.npz') for f in 'ab')
     assert a['X'].shape == (6, 2, 60) and '"a fast wave"' in str(a['meta'])
     np.testing.assert_array_equal(a['X'], b['X'])
-    assert 'NFE 40' in flowfm('generate', '--weights', 'text2signal', '--text', 'a slow wave', '--guidance-scale', 3, '--n', 2, cwd=tmp_path)
+    assert 'NFE 20' in flowfm('generate', '--weights', 'text2signal', '--text', 'a slow wave', '--guidance-scale', 3, '--n', 2, cwd=tmp_path)
 
 @pytest.mark.parametrize('args, says', [
     (('bench', 'generation', '--data', 'nowhere.npz'), 'no file'),
