@@ -189,9 +189,9 @@ def with_bar(
 _ABOVE_0, _BELOW_1 = 1e-30, 1-1e-9
 _RANGES = dict( # least and most of an option, wherever it occurs
     seed=(0, 2**32-1), p=(0, 1), p_text=(0, 1), ema=(0, _BELOW_1), eta=(0, 1), turn=(0, 180), overlap=(0, _BELOW_1), text_noise=(0, None),
-    **dict.fromkeys(('lr', 'pretrain_lr', 'c', 'rtol', 'atol', 'seconds', 'stride'), (_ABOVE_0, None)),
+    **dict.fromkeys(('lr', 'pretrain_lr', 'further_lr', 'c', 'rtol', 'atol', 'seconds', 'stride'), (_ABOVE_0, None)),
     **dict.fromkeys(('rate', 'out_rate'), (_ABOVE_0, 10**6)),
-    **dict.fromkeys(('freeze_epochs', 'shift', 'classifier_epochs'), (0, None)),
+    **dict.fromkeys(('freeze_epochs', 'further_epochs', 'shift', 'classifier_epochs'), (0, None)),
     **dict.fromkeys(('steps', 'substeps'), (1, 10**5)),
     **dict.fromkeys(('epochs', 'pretrain_epochs', 'bs', 'pretrain_bs', 'n', 'k', 'patch_size'), (1, None)))
 

@@ -216,12 +216,12 @@ def test_figures(odd, tmp_path):
 def test_demo(tmp_path):
     "The demo on seglearn's recordings, trained far too little: every file is there, and a second run goes on from the first."
     pytest.importorskip('seglearn', reason="the package seglearn brings the recordings: pip install 'flowfm_tsai[demo]'")
-    args = ('demo', '--pretrain-epochs', 1, '--epochs', 4, '--overlap', 0, '--patch-size', 50, '--steps', 2)
+    args = ('demo', '--further-epochs', 1, '--epochs', 4, '--overlap', 0, '--steps', 2)
     out = flowfm(*args, cwd=tmp_path)
     assert all(row in out for row in ('random forest', 'MiniRocket', 'linear probe', 'fine-tuned', 'from scratch', 'unseen subjects', 'generated over real'))
     made = {f.name for f in (tmp_path/'demo').iterdir()}
-    assert {'tsne.png', 'confusion.png', 'generated_acceleration.png', 'generated_rotation.png', 'sentences.png', 'table.md', 'index.html', 'settings.json'} <= made
+    assert {'tsne.png', 'confusion.png', 'generated.png', 'sentences.png', 'table.md', 'index.html', 'settings.json'} <= made
     assert all((tmp_path/'demo'/f).read_bytes()[:4] == b'\x89PNG' for f in made if f.endswith('.png'))
     again = flowfm(*args, cwd=tmp_path)
-    assert 'pretraining on' not in again and '| fine-tuned |' in again
+    assert 'pretraining further' not in again and '| fine-tuned |' in again
     assert 'other settings' in flowfm(*args, '--seed', 1, cwd=tmp_path, ok=False)

@@ -153,9 +153,11 @@ def _watch_file():
     return np.load(Path(spec.submodule_search_locations[0])/'data'/'watch_dataset.npy', allow_pickle=True).item()
 
 # %% ../../nbs/api/wearables/03_har.ipynb #0dc37f3d
-def watch_data() -> HARData: # X (N, 3, 300) in g at 30 Hz
-    "Acceleration of the same recordings as the other sets have it: windows of 10 s every 5 s."
-    X, y, subject = watch_windows(10., .5)
+def watch_data(
+    overlap:float=.5, # Share of a window that the next one repeats
+) -> HARData: # X (N, 3, 300) in g at 30 Hz
+    "Acceleration of the same recordings as the other sets have it: windows of 10 s."
+    X, y, subject = watch_windows(10., overlap)
     t, at = np.arange(X.shape[-1])/50, np.arange(300)/30
     X = np.stack([resample(x[:3], t, at, 50.) for x in X]).astype(np.float32)
     return HARData(X, y, subject.astype(str), dict(name='watch', source='seglearn', rate_hz=50, units='g'))
