@@ -1,5 +1,5 @@
 "The site is built from the notebooks, offline: a page for each, with signatures, parameter tables and links to the source."
-import importlib, inspect, pkgutil, re, subprocess, sys, time
+import importlib.util, inspect, os, pkgutil, re, subprocess, sys, time
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -22,6 +22,15 @@ class Page(HTMLParser):
         attrs = dict(attrs)
         self.links |= {attrs[k] for k in ('href', 'src') if attrs.get(k)}
         self.places |= {attrs[k] for k in ('id', 'name') if attrs.get(k)}
+
+@pytest.fixture(scope='module')
+def build():
+    "docs/build.py as a module, under another name than the package build; what it does to the environment is undone."
+    spec, before = importlib.util.spec_from_file_location('docs_build', ROOT/'docs/build.py'), dict(os.environ)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    os.environ.clear(), os.environ.update(before)
+    return module
 
 @pytest.fixture(scope='module')
 def site():
@@ -76,12 +85,12 @@ def test_groups_of_the_navigation(site):
     wanted = ['For users', 'Data', 'Wearables', 'Building blocks', 'Pretext tasks', 'Benchmarks']
     assert [o for o in dict.fromkeys(titles) if o in wanted] == wanted
 
-def test_every_notebook_named_in_the_navigation_is_there():
-    from build import api, how_to, notebooks_in
-    for folder, groups in (('how_to', how_to), ('api', api)):
-        there = {re.sub(r'^\d+[a-z]?_', '', p.stem) for p in notebooks_in(folder)} | {f'{p.parent.name}/' for p in notebooks_in(folder)}
+def test_every_notebook_named_in_the_navigation_is_there(build):
+    for folder, groups in (('how_to', build.how_to), ('api', build.api)):
+        found = build.notebooks_in(folder)
+        there = {re.sub(r'^\d+[a-z]?_', '', p.stem) for p in found} | {f'{p.parent.name}/' for p in found}
         assert not {name for names in groups.values() for name in names} - there
-    assert not {p.stem[3:] for p in notebooks_in('how_to')} - {name for names in how_to.values() for name in names}, 'in no group'
+    assert not {p.stem[3:] for p in build.notebooks_in('how_to')} - {name for names in build.how_to.values() for name in names}, 'in no group'
 
 def test_questions_have_pages(site):
     "What tsai's users ask, in a title."
@@ -90,22 +99,20 @@ def test_questions_have_pages(site):
                   'Few labels', 'UCR set, or an ECG', 'Recordings longer than memory', 'CSV to predictions', 'Add a task'):
         assert words in titles, words
 
-def test_outputs_that_were_kept_are_of_the_notebooks_as_they_are(site):
+def test_outputs_that_were_kept_are_of_the_notebooks_as_they_are(site, build):
     "The tutorials that need data sets were run, and show what came out where there are none."
-    from build import is_kept, kept_page, needs_data, notebooks_in
-    needing = [p for p in notebooks_in('tutorials') if needs_data(p)]
+    kept_page, needing = build.kept_page, [p for p in build.notebooks_in('tutorials') if build.needs_data(p)]
     assert len(needing) == 2
     for p in needing:
-        assert is_kept(p), f'{p.name} was edited after its outputs were kept: FLOWFM_DATA=DIR python docs/build.py --keep {p.stem}'
+        assert build.is_kept(p), f'{p.name} was edited after its outputs were kept: FLOWFM_DATA=DIR python docs/build.py --keep {p.stem}'
         md = kept_page(p).read_text(encoding='utf-8')
         assert '.nb-output' in md and '.nb-figure' in md
         assert 'class="nb-figure"' in site[f'tutorials/{p.stem[3:]}.html'].html
         for url in re.findall(r'\]\(([^):#]+)[^):]*\)', md): assert (kept_page(p).parent/url).exists(), f'{kept_page(p).name} links to {url}'
 
 @pytest.mark.parametrize('git_url', ['', 'https://example.org/somebody/flowfm_tsai'])
-def test_edit_links(git_url, monkeypatch):
+def test_edit_links(git_url, build, monkeypatch):
     "To the notebook, on the branch, if there is a public repository."
-    import build
     monkeypatch.setattr(build, 'cfg', type('cfg', (), dict(git_url=git_url, branch='main')))
     said = build.said_of(ROOT/'nbs/api/24_learner.ipynb', ROOT/'nbs/index.ipynb')
     assert said == (dict(edit=f'{git_url}/edit/main/nbs/api/24_learner.ipynb') if git_url else {})
