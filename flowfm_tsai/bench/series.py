@@ -120,7 +120,7 @@ def series_table(
     lines += [_row('real windows, halves', cells['real']), _row('FlowFM, all defaults', made, cost)]
     return '\n'.join(lines + (_published(series) if length == 24 else []))
 
-# %% ../../nbs/api/bench/11_series.ipynb #94dc9d08
+# %% ../../nbs/api/bench/11_series.ipynb #b6524bfa
 def plot_series(
     made, # (n, C, L) generated windows
     real, # (n, C, L) real ones
@@ -128,14 +128,15 @@ def plot_series(
 ): # A figure
     "A few windows, real above generated."
     n = min(len(made), len(real))
+    low, high = (f([f(x, (0, 2)) for x in (made, real)], 0)[:, None] for f in (np.min, np.max))
     fig, axes = plt.subplots(2, n, figsize=(2.2*n, 3), sharex=True, sharey='row', layout='constrained')
     for row, name, X in zip(axes, ('real', 'generated'), (real, made)):
-        for ax, x in zip(row, X): ax.plot(np.asarray(x).T, lw=.8)
+        for ax, x in zip(row, X): ax.plot(((x - low)/np.maximum(high - low, 1e-12)).T, lw=.8)
         row[0].set_ylabel(name)
     fig.suptitle(title, fontsize='medium')
     return fig
 
-# %% ../../nbs/api/bench/11_series.ipynb #9e152dc4
+# %% ../../nbs/api/bench/11_series.ipynb #f10fabf7
 def _each(result): return ((*key.rsplit('-', 1), cells) for key, cells in result['cells'].items())
 
 def _figures(result):
@@ -148,8 +149,9 @@ def series_page(
 ) -> str: # Markdown
     "The result as a page of the documentation."
     part = lambda s, l, c: f'## {s}, {l} steps\n\n{series_table(c, s, int(l))}\n\n![Real and generated windows](series_{s}_{l}.png)'
-    seeds = len(next(_each(result))[2]['generated'])
-    return page('series', command=result['command'], tables='\n\n'.join(part(*o) for o in _each(result)), seeds=seeds, **result['settings'])
+    n = len(next(_each(result))[2]['generated'])
+    over = f'mean ± standard deviation over {n} trainings, of which each has' if n > 1 else 'of one training, by the mean of'
+    return page('series', command=result['command'], tables='\n\n'.join(part(*o) for o in _each(result)), over=over, **result['settings'])
 
 # %% ../../nbs/api/bench/11_series.ipynb #f4a04c3a
 def bench_series(
