@@ -5,14 +5,13 @@
 # %% auto #0
 __all__ = ['ClassCallback', 'window_classes']
 
-# %% ../../nbs/api/pretext/12_classes.ipynb #784ae3f3
+# %% ../../nbs/api/pretext/12_classes.ipynb #6e4da628
 from typing import Optional
 import numpy as np
 import torch
 from torch import Tensor
 from fastcore.basics import patch
 from fastcore.foundation import L
-from fastai.callback.core import Callback
 from fastai.data.transforms import Categorize
 from tsai.data.core import TSClassification
 from ..models import *
@@ -38,18 +37,15 @@ class ClassEncoder(InputEncoder):
                              f"choose of {', '.join(map(repr, self.places))}")
         return torch.eye(len(self.classes))[[self.places[c] for c in asked]]
 
-# %% ../../nbs/api/pretext/12_classes.ipynb #143846f3
-class ClassCallback(Callback):
+# %% ../../nbs/api/pretext/12_classes.ipynb #fa4f5033
+class ClassCallback(BesidePath):
     "Condition on the class of each window, or with probability `p` on none."
-    order, run_valid = DGSCallback.order + .2, True
+    order, valid_seed = DGSCallback.order + .2, 1 # not the numbers that DGS draws
     def __init__(self,
         p:float=.1, # Probability of leaving the class of a sample out
     ):
         if not 0 <= p <= 1: raise ValueError(f"p={p}: a probability is expected, between 0 and 1")
         self.p, self.generator = p, None
-
-    def before_validate(self): self.generator = own_generator(self.learn, 0)
-    def after_validate(self): self.generator = None
 
 # %% ../../nbs/api/pretext/12_classes.ipynb #3014d0df
 @patch
