@@ -126,7 +126,7 @@ def test_messages_speak_of_options(tmp_path):
     for args, says in ((('pretrain', '--data', 'six.npz', '--bs', '0'), '--bs 0: expected at least 1\n'),
                        (('windows', '--data', 't.csv', '--columns', 'x'), 'has the time (--time), or how many rows make a second (--rate)'),
                        (('finetune', '--data', 'six.npz', '--weights', 'wrist-tiny'), 'pass --scratch to start afresh'),
-                       (('generate', '--guidance-scale', '2'), '--guidance-scale 2.0 needs something to be guided by: pass --text or --like'),
+                       (('generate', '--guidance-scale', '2'), '--guidance-scale 2.0 needs something to be guided by: pass --text, --y or --like'),
                        (('generate', '--weights', ''), "--weights '': expected a folder")):
         said = flowfm(*args, cwd=tmp_path, ok=False)
         assert 'flowfm: error: ' in said and says in said, said
