@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['plain', 'expand_t', 'make_generator', 'randn_each', 'masked_mse', 'check_windows', 'channel_moments', 'channel_stats',
            'FlowFMWarning', 'warn', 'evaluating', 'fitting', 'with_bar', 'check_options', 'choices', 'Part', 'Registry',
-           'as_json']
+           'as_json', 'class_names']
 
 # %% ../nbs/api/00_core.ipynb #cd7b91b2
 import contextlib, importlib, inspect, sys, warnings
@@ -304,6 +304,14 @@ def as_json(
     if isinstance(value, dict): return {str(k): as_json(v, name) for k, v in value.items()}
     if value is None or isinstance(value, (bool, int, float, str)): return value
     raise TypeError(f"{name}={value!r} can't stand in a config: expected numbers, texts, lists or dicts of them")
+
+# %% ../nbs/api/00_core.ipynb #e5972877
+def class_names(
+    vocab, # Classes, such as the `vocab` of dataloaders
+) -> list: # Of texts and numbers
+    "Names of classes in JSON's own types."
+    def named(c): return c.decode(errors='replace') if isinstance(c, bytes) else c if isinstance(c, (str, bool, int, float)) else str(c)
+    return [named(c) for c in np.asarray(list(vocab)).tolist()]
 
 # %% ../nbs/api/00_core.ipynb #73ea1c5d
 @patch

@@ -334,15 +334,13 @@ def _target_scale(dls):
     return 1., 0.
 
 # %% ../nbs/api/23_joint.ipynb #a7cd8f1e
-def _as_text(c): return c.decode(errors='replace') if isinstance(c, bytes) else c if isinstance(c, (str, bool, int, float)) else str(c)
-
 def dls_task(
     dls, # tsai dataloaders with targets
 ) -> dict: # `kind`: 'classes', 'labels' (several of them may be right) or 'numbers'; and the classes, or scale and shift
     "What the targets of dataloaders are."
     if not dls.cat: return dict(kind='numbers', **dict(zip(('scale', 'shift'), _target_scale(dls))))
     several = dls.train.dataset[[0]][1].is_floating_point() # zeros and ones; one class is a whole number, or one for each time step
-    return dict(kind='labels' if several else 'classes', classes=[_as_text(c) for c in np.asarray(list(dls.vocab)).tolist()])
+    return dict(kind='labels' if several else 'classes', classes=class_names(dls.vocab))
 
 # %% ../nbs/api/23_joint.ipynb #483c9042
 def set_epoch_order(
@@ -415,9 +413,8 @@ def _some_items(dls, n=1024):
     return plain(ds[torch.linspace(0, len(ds)-1, min(n, len(ds))).long().tolist()][0])
 
 # %% ../nbs/api/23_joint.ipynb #1c8ae91e
-def _build(dls, arch, stage, config):
+def _build(dls, arch, stage, c_in, config):
     "A new model for dataloaders."
-    c_in = next(Intake(dls).windows(max_n=1)).shape[1]
     if stage == 'pretrain': return arch(c_in, 1, **config).to(dls.device)
     column = dls.cat and dls.train.dataset[[0]][1].shape == (1, 1) # of classes: tsai would make a head for one time step
     if column or dls_task(dls)['kind'] == 'labels': return arch(c_in, dls.c, **config).to(dls.device)
@@ -458,14 +455,14 @@ def create_joint_model(
     **config, # Arguments of the model (size, patch_size, dim, depth, n_heads, ...)
 ) -> JointModel: # On the dataloaders' device, with its units set
     "Build the model that the dataloaders need, and start it from `source` if given."
-    stage = stage or dls_stage(dls)
+    stage, (c_in, steps) = stage or dls_stage(dls), next(Intake(dls).windows(max_n=1)).shape[1:]
     if source is not None:
-        check_source(source, arch, next(Intake(dls).windows(max_n=1)).shape[1], config)
+        check_source(source, arch, c_in, config)
         config = {**source.config, 'dropout': config.get('dropout', source.config['dropout'])}
         config.pop('c_in')
-    else: config.setdefault('patch_size', default_patch(next(Intake(dls).windows(max_n=1)).shape[-1]))
+    else: config.setdefault('patch_size', default_patch(steps))
     if custom_head is not None: config['custom_head'] = custom_head
-    model = _build(dls, arch if source is None else type(source), stage, config)
+    model = _build(dls, arch if source is None else type(source), stage, c_in, config)
     model.task = dls_task(dls) if stage == 'downstream' else None
     if source is None: model.units.fit(dls, model.config['patch_size'])
     else:

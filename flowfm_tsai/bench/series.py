@@ -7,6 +7,7 @@ __all__ = ['SCORES', 'series_windows', 'SeriesBench', 'series_table', 'series_pa
 
 # %% ../../nbs/api/bench/11_series.ipynb #4ff207de
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Optional
 import numpy as np
@@ -63,10 +64,7 @@ PUBLISHED = (
 # %% ../../nbs/api/bench/11_series.ipynb #04044452
 class SeriesBench(Workplace):
     "Windows, trained generators and finished scores."
-    def windows(self, source, length):
-        self.held = getattr(self, 'held', {})
-        if (source, length) not in self.held: self.held = {(source, length): series_windows(source, length)} # the last one is enough
-        return self.held[source, length]
+    windows = staticmethod(lru_cache(1)(series_windows)) # the last ones are enough
 
     def model(self, source, length, seed):
         "A generator, trained unless an earlier run has."

@@ -9,11 +9,12 @@ __all__ = ['ClassCallback', 'window_classes']
 from typing import Optional
 import numpy as np
 import torch
-from torch import Tensor
+from torch import nn, Tensor
 from fastcore.basics import patch
 from fastcore.foundation import L
 from fastai.data.transforms import Categorize
 from tsai.data.core import TSClassification
+from ..core import *
 from ..models import *
 from ..processes import *
 from .base import *
@@ -66,7 +67,7 @@ def before_batch(self:ClassCallback):
     b, gen = self.xb[0], None if self.training else self.generator
     y = b.targets[0].as_subclass(Tensor).long().flatten()
     kept = (torch.rand(len(y), generator=gen) >= self.p).to(b.xt)
-    b.cond = {**(b.cond or {}), 'class': torch.eye(len(self.dls.vocab)).to(b.xt)[y]*kept[:, None]}
+    b.cond = {**(b.cond or {}), 'class': nn.functional.one_hot(y, len(self.dls.vocab)).to(b.xt)*kept[:, None]}
 
 # %% ../../nbs/api/pretext/12_classes.ipynb #cedd4320
 def window_classes(
@@ -76,4 +77,4 @@ def window_classes(
     targets = dls.train.dataset.tls[1:]
     if len(targets) != 1 or not any(isinstance(f, (TSClassification, Categorize)) for f in L(targets[0].tfms.fs)): return None
     if dls.train.dataset[[0]][1].numel() > 1: return None # one for each time step
-    return [c if isinstance(c, (str, int, float, bool)) else str(c) for c in np.asarray(list(dls.vocab)).tolist()]
+    return class_names(dls.vocab)
