@@ -246,7 +246,7 @@ def _check_sizes(d, shapes, file):
 
 # %% ../nbs/api/11_pretrained.ipynb #23f57f7c
 def _arguments(cls):
-    "Names in a model's config: its own arguments, and those that every model has (in Python 3.11.2 a class has the signature of `__new__`)."
+    "Names in a model's config: its own, and those of every model (Python 3.11.2: a class has the signature of `__new__`)."
     own = {k for k, p in inspect.signature(cls.__init__).parameters.items() if p.kind != p.VAR_KEYWORD}
     return (own | set(inspect.signature(JointModel.__init__).parameters)) - {'self', 'size', 'c_out', 'custom_head'}
 
