@@ -55,7 +55,7 @@ TORCHRUN = ('torch.distributed.run', '--nproc_per_node=2', '--master_port={}')
 ACCELERATE = ('accelerate.commands.launch', '--multi_gpu', '--num_processes=2', '--main_process_port={}', '--num_machines=1',
               '--mixed_precision=no', '--dynamo_backend=no')
 
-def launch(folder, code, *args, launcher=TORCHRUN, seconds=150):
+def launch(folder, code, *args, launcher=TORCHRUN, seconds=500):
     "Start a program in two processes as a user does; what it printed, and its status."
     (folder/'program.py').write_text(SHARED + textwrap.dedent(code))
     env = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
