@@ -70,7 +70,7 @@ def test_generation_from_measurements(small):
 def test_training_from_measurements(small):
     result = FILES['training']
     finished(small/'work', {f'{i}-{name}': points for i, r in enumerate(result['runs']) for name, points in r.items()})
-    assert training.bench_training('wisdm.npz', 'out', 'work') == result['runs']
+    assert training.bench_training('wisdm.npz', 'out', 'work', config='plain') == result['runs']
     assert differs((small/'out/training.md').read_text(encoding='utf-8'), read('training.md')) == ['Both twins were trai']
     (small/'work/measured/0-DiffFM.json').unlink()
-    with pytest.raises(AssertionError, match='something trains'): training.bench_training('wisdm.npz', 'out', 'work')
+    with pytest.raises(AssertionError, match='something trains'): training.bench_training('wisdm.npz', 'out', 'work', config='plain')

@@ -87,7 +87,7 @@ def _twin(learner, own):
     "What makes the learner of a twin; `own` picks its own arguments from the settings."
     def make(bench, seed, cbs, models=None):
         s = bench.settings
-        networks = dict(size=s['size'], patch_size=s['patch_size'], config='plain', pretrained=False)
+        networks = dict(size=s['size'], patch_size=s['patch_size'], config=s['config'] or None, pretrained=False)
         return learner(bench.dls(s['bs']), **networks, seed=seed, cbs=cbs, **own(s))
     return make
 
@@ -286,7 +286,7 @@ def generation_page(result):
                 table=generation_table(result), verdict=generation_verdict(result), labels=labels_table(result))
 
 # %% ../../nbs/api/bench/03_generation.ipynb #e0864d18
-SETTINGS = ('size', 'patch_size', 'epochs', 'schedule', 'time_mean', 'distill_epochs', 'lr', 'distill_lr', 'bs', 'n')
+SETTINGS = ('size', 'patch_size', 'config', 'epochs', 'schedule', 'time_mean', 'distill_epochs', 'lr', 'distill_lr', 'bs', 'n')
 
 # %% ../../nbs/api/bench/03_generation.ipynb #c2919429
 def _measure_seed(b, seed, rows):
@@ -313,10 +313,11 @@ def bench_generation(
     work:str='bench-generation', # Folder for weights and finished measurements: an interrupted run goes on from there
     size:str='tiny', # Size of the networks
     patch_size:int=10, # Time steps in a patch
+    config:str='', # Networks by name, trained without further tasks; the default ones with theirs
     epochs:int=3, # Epochs of each twin
     schedule:str='linear', # DiffFM's noise schedule
     time_mean:float=.4, # FlowFM's times of training: mean of their logit, above zero nearer to the data
-    few_steps:str='4,2', # Steps to distil FlowFM to
+    few_steps:str='4,2,1', # Steps to distil FlowFM to
     distill_epochs:int=1, # Epochs of each distillation
     lr:float=2e-3, # Learning rate of the twins
     distill_lr:float=1e-3, # Learning rate of distillation

@@ -132,6 +132,7 @@ def bench_training(
     work:str='bench-training', # Folder for finished measurements: an interrupted run goes on after the last finished twin
     size:str='tiny', # Size of the networks
     patch_size:int=10, # Time steps in a patch
+    config:str='', # Networks by name, trained without further tasks; the default ones with theirs
     epochs:int=5, # Epochs of each twin
     schedule:str='linear', # DiffFM's noise schedule
     time_mean:float=.4, # FlowFM's times of training: mean of their logit, above zero nearer to the data
@@ -145,7 +146,7 @@ def bench_training(
 ) -> list: # For each seed: name of each twin, and its measurements
     "Train both twins, and measure when each is as good as the other one ends."
     given = dict(locals())
-    settings = {k: given[k] for k in ('size', 'patch_size', 'epochs', 'schedule', 'time_mean', 'lr', 'bs', 'n', 'probe')}
+    settings = {k: given[k] for k in ('size', 'patch_size', 'config', 'epochs', 'schedule', 'time_mean', 'lr', 'bs', 'n', 'probe')}
     b, out = Bench(data, work, settings, features_epochs, fresh), writable_folder(out)
     taught = np.sort(np.random.default_rng(1).permutation(b.train)[:probe])
     runs = [{t.name: b.once(f'{seed}-{t.name}', lambda: _curve(b, t, seed, taught)) for t in TWINS} for seed in range(seeds)]
