@@ -1140,6 +1140,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/flowfm_tsai', 'doc_host': 
                                      'flowfm_tsai.learner._classes': ('api/learner.html#_classes', 'flowfm_tsai/learner.py'),
                                      'flowfm_tsai.learner._documented': ('api/learner.html#_documented', 'flowfm_tsai/learner.py'),
                                      'flowfm_tsai.learner._tasks': ('api/learner.html#_tasks', 'flowfm_tsai/learner.py'),
+                                     'flowfm_tsai.learner._times': ('api/learner.html#_times', 'flowfm_tsai/learner.py'),
                                      'flowfm_tsai.learner.difffm_learner': ('api/learner.html#difffm_learner', 'flowfm_tsai/learner.py'),
                                      'flowfm_tsai.learner.distill_learner': ('api/learner.html#distill_learner', 'flowfm_tsai/learner.py'),
                                      'flowfm_tsai.learner.encoder_tasks': ('api/learner.html#encoder_tasks', 'flowfm_tsai/learner.py'),

@@ -54,13 +54,18 @@ def _documented(f):
 # %% ../nbs/api/24_learner.ipynb #02459b3e
 TIMES = LogitNormal(.4)
 
+def _times(arch, config):
+    "The default times, or `None` where the path has its own."
+    own = arch is not FlowFM or isinstance(config, str) or 'path' in (config or {})
+    return None if own else TIMES
+
 # %% ../nbs/api/24_learner.ipynb #a62a7146
 @_documented
 @delegates(joint_learner, keep=True)
 def flowfm_learner(
     dls, # tsai dataloaders: without targets to pretrain, with targets (classes, numbers, forecasts) for a downstream task
     p:float=.5, # DGS: probability of switching a sample's representation off in pretraining
-    time_sampler:Optional[Callable]=None, # Times of training; `LogitNormal(.4)` by default, or uniform (`config='paper'`)
+    time_sampler:Optional[Callable]=None, # Times of training, such as `uniform_t`; `LogitNormal(.4)` by default for FlowFM
     view=None, # Random batch transforms, such as `wearable_tfms()`: what the encoder sees in pretraining; `SERIES_TFMS` for contrast
     tasks=None, # Further pretext tasks for the encoder; contrast and whitening by default, `[]` for none
     flow_weight:float=1., # Weight of flow matching beside other tasks; 0 leaves it out
@@ -71,8 +76,7 @@ def flowfm_learner(
 ) -> JointLearner:
     "A learner that pretrains FlowFM on windows without labels, or uses it for the task that the targets pose."
     tasks, view = _beside(tasks, view, config)
-    if time_sampler is None and not isinstance(config, str): time_sampler = TIMES
-    flow = (CFMCallback if issubclass(arch, FlowFM) else PathCallback)(time_sampler, view)
+    flow = (CFMCallback if issubclass(arch, FlowFM) else PathCallback)(time_sampler or _times(arch, config), view)
     tasks = _tasks(flow, p, tasks, flow_weight, _classes(dls, kwargs.get('stage'), p_class))
     return joint_learner(dls, arch, tasks, config=config, **kwargs)
 
