@@ -236,7 +236,7 @@ def generate(self:JointLearner,
     like=None, # Windows (K, C, L) in raw units: generate variations of them; with several sentences, as many of them
     y=None, # A class, or several, by name; for a model that was trained with classes as a condition
     cond:Optional[dict]=None, # Vectors (K, n_features) of further conditions, by name
-    seq_len:Optional[int]=None, # Time steps; those of the training windows by default, those of `like` if given
+    seq_len:Optional[int]=None, # Time steps of all signals; by default like the training windows, or those of `like`, each its own
     guidance_scale:Union[float, dict, None]=None, # 0 ignores what is given, 1 follows it, more exaggerates it; `dict(text=2., like=1.)`
     seed:Optional[int]=None, # The same seed gives the same signals
     generator:Optional[torch.Generator]=None, # Instead of a seed
@@ -246,7 +246,7 @@ def generate(self:JointLearner,
     method:Optional[str]=None, # FlowFM: an ODE solver, 'midpoint' by default
     steps:Optional[int]=None, # Steps of the solver or sampler
     **options, # Further options of the sampler: `rtol`, `atol`, `eta`, `clip`; further inputs of the model
-) -> Tensor: # (n, C, L) float32 on the CPU, in raw units
+) -> Tensor: # (n, C, L) float32 on the CPU, in raw units; NaN after a signal's end
     "New signals in the units of the training data: `JointModel.generate`."
     options |= {k: v for k, v in dict(text=text, y=y, sampler=sampler, method=method, steps=steps).items() if v is not None}
     with self._door(like):
@@ -279,7 +279,8 @@ def show_results(self:JointLearner,
     n = min(max_n, len(dl.dataset))
     chosen = torch.randperm(len(dl.dataset), generator=make_generator(seed))[:n].tolist()
     real = plain(dl.dataset[chosen][0]).float()
-    return plot_signals({'real': real, 'generated': self.generate(n, seed=seed, seq_len=real.shape[-1])}, **kwargs)
+    other = None if real.shape[-1] == self.model.seq_len else real.shape[-1]
+    return plot_signals({'real': real, 'generated': self.generate(n, seed=seed, seq_len=other)}, **kwargs)
 
 # %% ../nbs/api/23_joint.ipynb #06f72054
 @patch
@@ -436,7 +437,9 @@ def load_weights(
 ):
     "Copy weights and statistics, the latter in terms of what `dls` does to raw windows."
     model.load_state_dict(source.weights(velocity), strict=False)
-    if velocity: model.trained_len.copy_(source.trained_len)
+    if velocity:
+        model.trained_len.copy_(source.trained_len)
+        model.lengths = source.lengths
     if not model.units.adopt(source.units, dls, model.config['patch_size']):
         warn("the pretrained model and these dataloaders standardise windows differently (one of them each window on its own): "
              "statistics are taken from these dataloaders", 5)

@@ -181,7 +181,7 @@ def generation_metrics(
 ) -> dict: # fid, inception_score, precision, recall, spectral_db (mean of the channels)
     "Compare generated windows with real ones."
     (A, _), (B, P) = classifier.features(real), classifier.features(generated)
-    precision, recall = precision_recall(A, B, k)
+    fid, (precision, recall) = frechet_distance(A, B), precision_recall(A, B, k) # the first needs most samples, and says how many
     spectral = log_spectral_distance(real, generated).mean()
-    return dict(fid=frechet_distance(A, B), inception_score=inception_score(P), precision=precision, recall=recall,
+    return dict(fid=fid, inception_score=inception_score(P), precision=precision, recall=recall,
                 spectral_db=float(spectral))

@@ -8,6 +8,7 @@ __all__ = ['MODELS', 'HEADS', 'ENCODERS', 'InputEncoder', 'model_config', 'Joint
 
 # %% ../nbs/api/08_models.ipynb #7d0f26b5
 import inspect
+from collections import Counter
 from functools import partial
 from numbers import Real
 from typing import Callable, NamedTuple, Optional, Union
@@ -79,6 +80,8 @@ def _head_spec(custom_head):
 # %% ../nbs/api/08_models.ipynb #4b7e0c95
 class JointModel(Part, nn.Module):
     "Representation encoder, velocity network and downstream head, with a path to train along and a sampler."
+    lengths = None # of the windows that the velocity network was trained on, by name, where some end early: `Intake.lengths`
+
     def __init__(self,
         c_in:int, # Channels of the signal
         c_out:int=1, # Outputs of the head: classes, or 1 for regression
@@ -336,14 +339,20 @@ def _scales(guidance_scale, given):
 # %% ../nbs/api/08_models.ipynb #40c8e96d
 @patch
 def _like(self:JointModel, like, seq_len):
-    "Windows to vary as the network sees them, and how long they are."
-    if like is None: return None, seq_len
+    "Windows to vary as the network sees them, and how many time steps they have."
+    if like is None: return None, int(seq_len or self.seq_len)
     check_windows(like, name='like')
     for i in range(0, len(like), 1024): finite_windows(like, i, 1024, 'like')
     seen = self.units.take(like, self.config['patch_size'], 'like', generated=True)
     if seq_len not in (None, seen.shape[-1]):
         raise ValueError(f"seq_len={seq_len} contradicts like, which has {seen.shape[-1]} time steps: leave seq_len out")
-    return seen, seen.shape[-1]
+    steps = seen.shape[-1]
+    return nn.functional.pad(seen, (0, self._canvas(steps) - steps), value=torch.nan), steps
+
+@patch
+def _canvas(self:JointModel, steps):
+    "How many time steps the networks work on: with windows that end early, as many as in training."
+    return max(steps, self.seq_len) if self.lengths else steps
 
 # %% ../nbs/api/08_models.ipynb #5c5fb6f1
 def _rows(given, names):
@@ -352,6 +361,29 @@ def _rows(given, names):
     if len(set(rows.values()) - {1}) > 1:
         raise ValueError(f"{' and '.join(f'{n} rows of {k}' for k, n in rows.items())}: expected as many of each, or one")
     return max(rows.values(), default=1)
+
+# %% ../nbs/api/08_models.ipynb #51ef3350
+@patch
+def _drawn_lengths(self:JointModel, y, each, gen):
+    "Lengths like those of training; `each`: which of the classes `y` a signal has."
+    first = torch.randint(2**62, (), generator=gen, device='cpu' if gen is None else gen.device)
+    at = torch.rand(len(each), generator=make_generator(int(first)), dtype=torch.float64)
+    names = [''] if y is None else [str(c) for c in np.atleast_1d(np.asarray(y, object))]
+    named = np.array([names[i % len(names)] for i in each.tolist()])
+    out, everybody = torch.empty(len(each), dtype=torch.long), sum(map(Counter, self.lengths.values()), Counter())
+    for name in set(names):
+        counts, these = self.lengths.get(name) or everybody, torch.from_numpy(named == name)
+        shares = torch.tensor([counts[k] for k in sorted(counts)]).double().cumsum(0)
+        out[these] = torch.tensor(sorted(counts))[torch.searchsorted(shares/shares[-1], at[these], right=True)]
+    return out
+
+@patch
+def _ends(self:JointModel, like, y, asked, steps, each, gen):
+    "The length of each signal; `each`: which row of what was given it belongs to."
+    if like is not None:
+        own = window_lengths(like).clamp(max=steps).cpu()
+        return own.where(own > 0, steps)[each % len(own)] # of a window without any value nothing is known
+    return torch.full_like(each, steps) if asked or not self.lengths else self._drawn_lengths(y, each, gen)
 
 # %% ../nbs/api/08_models.ipynb #d9edf4ae
 @patch
@@ -374,14 +406,14 @@ def generate(self:JointModel,
     n:int=1, # How many signals; with a condition or `like`, how many for each of its rows
     like=None, # Windows (K, C, L) in raw units: generate variations of them
     cond:Optional[dict]=None, # Vectors (K, n_features) of further conditions, by name
-    seq_len:Optional[int]=None, # Time steps; those of the training windows by default, those of `like` if given
+    seq_len:Optional[int]=None, # Time steps of all signals; by default like the training windows, or those of `like`, each its own
     guidance_scale:Union[float, dict, None]=None, # 0 ignores what is given, 1 follows it, more exaggerates; or `dict(text=2., like=1.)`
     seed:Optional[int]=None, # The same seed gives the same signals
     generator:Optional[torch.Generator]=None, # Instead of a seed
     bs:int=256, # Signals in one batch
     progress:Optional[bool]=None, # Show a progress bar; by default for several batches, or more than 100 diffusion steps
     **options, # `sampler`, its options (`method`, `steps`, `rtol`, `atol`; `steps`, `eta`, `clip`), and inputs such as `text`
-) -> Tensor: # (n, C, L), or (K*n, C, L) in the order of what was given, float32 on the CPU, in raw units
+) -> Tensor: # (n, C, L), or (K*n, C, L) in the order of what was given, float32 on the CPU, in raw units; NaN after a signal's end
     "New signals in the units of the training data; `nfe` then holds the evaluations of the network that each one took."
     self._check_generate(n, bs, seq_len)
     asked = {k: options.pop(k) for k in list(options) if k in self.inputs or k in _KEYWORDS}
@@ -391,10 +423,16 @@ def generate(self:JointModel,
     names = {'r': 'like'} if like is not None else {} # of what was given, by condition
     names |= {**{k: k for k in cond or {}}, **{self.inputs[k]['condition']: k for k in given}}
     scales = _scales(self._usual(names) if guidance_scale is None else guidance_scale, names)
-    like, seq_len = self._like(like, seq_len)
-    total = _rows(vectors if like is None else {'r': like, **vectors}, names)*n
+    like, steps = self._like(like, seq_len)
+    if steps > self.seq_len: _warn_longer(steps, self.seq_len)
+    each = torch.arange(_rows(vectors if like is None else {'r': like, **vectors}, names)).repeat_interleave(int(n))
     gen = make_generator(seed, generator)
-    return self._sample(sampler, vectors, like, scales, total, n, seq_len or self.seq_len, gen, bs, progress)
+    ends = self._ends(like, given.get('y'), seq_len, steps, each, gen)
+    return self._sample(sampler, vectors, like, scales, each, ends, steps, gen, bs, progress)
+
+def _warn_longer(steps, trained):
+    warn(f"signals of {steps} time steps are longer than the windows that this model was trained on ({trained}): "
+         "it has never seen what comes beyond, so compare it with real windows before you use it", 3)
 
 _KEYWORDS = dict( # inputs that are known, whether a model has them or not, and how it comes to have them
     text='Tune it with text2signal_learner(dls)',
@@ -408,21 +446,22 @@ def _field(self:JointModel, x, t, cond):
     return self.velocity(x.to(d), t, cond and {k: v.to(d) for k, v in cond.items()}).float()
 
 @patch
-def _sample(self:JointModel, sampler, vectors, like, scales, total, n, seq_len, gen, bs, progress):
-    "Signals in batches; each `n` of them have one row of the conditions."
-    starts, device = range(0, total, bs), self.trained_len.device
+def _sample(self:JointModel, sampler, vectors, like, scales, each, ends, seq_len, gen, bs, progress):
+    "Signals in batches; `each`: which row of the conditions one has, `ends`: how long it is."
+    starts, device, steps = range(0, len(each), bs), self.trained_len.device, self._canvas(seq_len)
     steps_bar = progress is not False and len(starts) == 1
     if progress is None: progress = len(starts) > 1
     out = []
     with evaluating(self):
         for i in with_bar(starts, progress):
-            noise = randn_each(min(bs, total-i), (self.c_in, seq_len), gen).to(device)
-            which = torch.arange(i, i+len(noise))//n
+            which, past = each[i:i+bs], past_end(ends[i:i+bs].to(device), steps)
+            noise = randn_each(len(which), (self.c_in, steps), gen).to(device)
             cond = {} if like is None else {'r': self._raw(like[which % len(like)]).float()}
             cond |= {k: v[which % len(v)].to(device) for k, v in vectors.items()}
             field, cost = guided(self._field, cond, scales)
-            x1, nfe = sampler(field, noise, self.path, gen, steps_bar)
-            out.append(self.check_finite(self.units.unstandardise(x1).float().cpu(), 'signal', i))
+            x1, nfe = sampler(within(field, past) if self.lengths else field, noise, self.path, gen, steps_bar)
+            x1 = self.check_finite(self.units.unstandardise(x1).float(), 'signal', i)
+            out.append(x1.masked_fill(past, torch.nan)[..., :seq_len].cpu())
             self.nfe = nfe*cost
     return torch.cat(out)
 

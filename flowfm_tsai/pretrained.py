@@ -26,7 +26,7 @@ from .saving import *
 WEIGHTS, CONFIG = 'model.safetensors', 'config.json'
 SHIPPED = Path(str(files('flowfm_tsai')))/'weights' # weights that come with the package
 
-_FORMAT, _NEW = 8, f'{WEIGHTS}.new' # of the page; and weights that are about to take their place
+_FORMAT, _NEW = 9, f'{WEIGHTS}.new' # of the page; and weights that are about to take their place
 _STATS = ('mean', 'std', 'in_scale', 'in_shift') # of the units, beside the weights
 
 def _page_sum(page):
@@ -113,6 +113,7 @@ def save_pretrained(self:JointModel,
     tensors, card = self._tensors(dtype), self.card if card is None else card
     intake = self.units.intake and {**self.units.intake, 'channel': self.units.channel.tolist()}
     said = dict(format=_FORMAT, model=MODELS.name_of(type(self)), seq_len=self.seq_len, config=self.config, intake=intake)
+    said['lengths'] = self.lengths if self.seq_len else None
     if any(k.startswith('head.') for k in tensors): said.update(head={**self.head_spec, 'c_out': self.c_out}, task=self.task)
     said = json.loads(json.dumps(dict(**said, card=card, version=__version__))) # an error before anything is written
     _check_sizes(said, {k: v.shape for k, v in tensors.items()}, 'the model') # what is saved loads
@@ -201,7 +202,9 @@ def _from_5(d):
 def _from_6(d): return {**d, 'format': 7}
 def _from_7(d): return {**d, 'format': 8, 'config': dict(d['config'], whiten=False) if isinstance(d.get('config'), dict) else None}
 
-_UPGRADES = {4: _from_4, 5: _from_5, 6: _from_6, 7: _from_7}
+def _from_8(d): return {**d, 'format': 9, 'lengths': None}
+
+_UPGRADES = {4: _from_4, 5: _from_5, 6: _from_6, 7: _from_7, 8: _from_8}
 
 # %% ../nbs/api/11_pretrained.ipynb #e61f80ee
 def _read_config(file):
@@ -220,7 +223,8 @@ def _read_config(file):
     return d
 
 # %% ../nbs/api/11_pretrained.ipynb #e3772541
-_TYPES = dict(model=str, sha256=str, config=dict, seq_len=(int, None), **dict.fromkeys(('intake', 'head', 'task', 'card'), (dict, None)))
+_TYPES = dict(model=str, sha256=str, config=dict, seq_len=(int, None),
+              **dict.fromkeys(('intake', 'head', 'task', 'card', 'lengths'), (dict, None)))
 
 def _check_types(d, file):
     "Raise an error if something on a page isn't of its kind."
@@ -243,6 +247,16 @@ def _check_sizes(d, shapes, file):
         raise ValueError(f"{file} asks for {wrong[0]}, and its weights have {most:,} numbers at most")
     if not 0 <= (depth := d['config'].get('depth', 0)) <= len(shapes):
         raise ValueError(f"{file}: depth={depth}, and its weights are {len(shapes)} tensors")
+
+# %% ../nbs/api/11_pretrained.ipynb #35fa54ef
+def _lengths(d):
+    "Lengths of windows, of a page."
+    found = {name: {int(k): n for k, n in counts.items()} for name, counts in (d['lengths'] or {}).items()}
+    right = lambda k, n: 1 <= k <= d['seq_len'] and type(n) is int and 1 <= n < 2**53
+    wrong = [{k: n} for counts in found.values() for k, n in counts.items() if not right(k, n)]
+    if wrong or not all(found.values()):
+        raise ValueError(f"lengths={wrong[:1] or found!s:.80}: expected how many windows have which length")
+    return found or None
 
 # %% ../nbs/api/11_pretrained.ipynb #23f57f7c
 def _arguments(cls):
@@ -298,7 +312,7 @@ def _assembled(model, d, tensors):
     model.load_state_dict(tensors, strict=False)
     model.units.load(stats, intake or None, channel)
     model.trained_len.fill_(d['seq_len'] or 0)
-    model.task, model.card = d.get('task'), d.get('card') or {}
+    model.task, model.card, model.lengths = d.get('task'), d.get('card') or {}, _lengths(d)
     if intake and 'unnamed' not in intake and math.prod(intake['shape']) < 10**7: model.units.take(torch.zeros(1, *intake['shape']))
     return model
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FIXED_SOLVERS', 'ADAPTIVE_SOLVERS', 'SAMPLERS', 'check_count', 'solve_ode', 'Sampler', 'ODESampler', 'FewSteps',
-           'guided']
+           'guided', 'within']
 
 # %% ../nbs/api/05_sampling.ipynb #24e1c2db
 from numbers import Real
@@ -184,3 +184,11 @@ def guided(
         parts = network(torch.cat([x]*len(used)), torch.cat([t]*len(used)), stacked).chunk(len(used))
         return sum(w*v for v, (_, w) in zip(parts, used))
     return field, len(used)
+
+# %% ../nbs/api/05_sampling.ipynb #d076e1bd
+def within(
+    field:Callable, # (x (B, C, L), t (B,)) -> what the network predicts (B, C, L)
+    past:Tensor, # (B, 1, L) which steps come after the end
+) -> Callable: # The field between start and end
+    "The field that neither sees nor moves what comes after the end."
+    return lambda x, t: field(x.masked_fill(past, 0.), t).masked_fill(past, 0.)

@@ -16,13 +16,13 @@ from .core import *
 from .metrics import *
 
 # %% ../nbs/api/22a_series_metrics.ipynb #99713367
-def _scaled(real, generated, need=10):
+def _scaled(real, generated, need=10, what='this score'):
     "Both sets (N, L, C) float32, each channel in the real one's range; errors for what can't be judged."
     real, generated = (np.asarray(check_windows(x, min_len=2, name=k)) for k, x in dict(real=real, generated=generated).items())
     if real.shape[1:] != generated.shape[1:]:
         raise ValueError(f"expected windows of the same channels and length, got {real.shape} and {generated.shape}")
     for k, x in dict(real=real, generated=generated).items():
-        if len(x) < need: raise ValueError(f"{k}: {len(x)} windows, and this score needs at least {need}: generate or give more")
+        if len(x) < need: raise ValueError(f"{k}: {len(x)} windows, and {what} needs at least {need}: generate or give more")
         if not np.isfinite(x).all(): raise ValueError(f"{k}: the windows have NaN or infinite values: fill them in or leave them out")
     low, high = real.min((0, 2)), real.max((0, 2))
     scale = np.where(high > low, high - low, 1)
@@ -199,6 +199,8 @@ def _fit_context(x, iterations, bs=8):
 @torch.no_grad()
 def _described(model, x, bs=256): return torch.cat([model(x[i:i+bs]).amax(1) for i in range(0, len(x), bs)]).double().numpy()
 
+_CONTEXT = (321, 'Context-FID') # more windows than an encoder has features
+
 def context_fid(
     real, # (N, C, L) real windows, on which the encoder is trained
     generated, # (M, C, L) generated ones
@@ -207,7 +209,7 @@ def context_fid(
     seed:int=0, # Of the first encoder; the others have the next ones
 ) -> np.ndarray: # (repeats,) 0 and more; the lower, the better
     "Fréchet distance of the representations of an encoder trained on the real windows (Jeha et al. 2022; encoder: Yue et al. 2022)."
-    a, b = _scaled(real, generated, need=321)
+    a, b = _scaled(real, generated, *_CONTEXT)
     n = iterations or (200 if a.numel() <= 100_000 else 600)
     def once():
         model = _fit_context(a, n)
@@ -222,6 +224,7 @@ def series_metrics(
     seed:int=0, # Seed
 ) -> dict: # discriminative, predictive, context_fid: (repeats,) each; correlational; step: mean step over that of real windows
     "Compare generated series with real ones by the scores that papers use, which need no labels."
+    _scaled(real, generated, *_CONTEXT) # what needs most says so before the others have trained for minutes
     roughness = lambda x: float(np.abs(np.diff(np.asarray(x, np.float64))).mean())
     found = {k: f(real, generated, repeats, seed=seed) for k, f in
              dict(discriminative=discriminative_score, predictive=predictive_score, context_fid=context_fid).items()}

@@ -7,9 +7,11 @@ __all__ = ['TRANSFORMS', 'finite_windows', 'Intake', 'random_view', 'split_items
 
 # %% ../nbs/api/07_units.ipynb #30a6e93c
 import inspect
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from typing import Optional
+from itertools import repeat
+from typing import Callable, Optional
 import numpy as np
 import torch
 from torch import nn, Tensor
@@ -79,6 +81,20 @@ def windows(self:Intake,
     few = max_n is not None and max_n < len(ds)
     if idxs is None: idxs = torch.linspace(0, len(ds)-1, max_n).long().tolist() if few else list(range(len(ds)))
     for i in range(0, len(idxs), bs): yield self.batch(plain(ds[idxs[i:i+bs]][0]).float())
+
+# %% ../nbs/api/07_units.ipynb #9af0a190
+@patch
+def lengths(self:Intake,
+    names:Optional[Callable]=None, # (numbers of training windows) -> the name of each, to count by
+    max_n:int=50_000, # Most windows to read, evenly chosen
+) -> Optional[dict]: # Name ('' without names) -> {length: how many}; `None` if all windows are whole
+    "How many of the training windows are how long."
+    idxs, found, counts = torch.linspace(0, len(self.dataset)-1, min(len(self.dataset), max_n)).long().tolist(), [], {}
+    for x in self.windows(idxs=idxs): found += window_lengths(x).tolist()
+    if set(found) <= {0, x.shape[-1]}: return None
+    for name, length in zip(names(idxs) if names else repeat(''), found):
+        if length: counts.setdefault(str(name), Counter())[length] += 1
+    return {k: dict(sorted(v.items())) for k, v in counts.items()}
 
 # %% ../nbs/api/07_units.ipynb #fd67db26
 def random_view(

@@ -32,8 +32,10 @@ def _errors(model, x, name, y, times, gen):
     "Mean squared error (B, K) of the predictions for standardised windows (B, C, L), NaN where missing, under vectors (K, F)."
     total, k = torch.zeros(len(x), len(y), device=x.device), len(y)
     cond, noise = {name: y.repeat(len(x), 1)}, randn_each(len(x), (len(times), *x.shape[1:]), gen).to(x.device)
+    past = past_end(window_lengths(x), x.shape[-1]) & (model.lengths is not None) # as in training
     for t, x0 in zip(times, noise.unbind(1)):
         xt, u = model.path.sample(x0, x.nan_to_num(0.), t.expand(len(x)).to(x.device))
+        xt = xt.masked_fill(past, 0.)
         v = model.velocity(xt.repeat_interleave(k, 0), t.expand(len(x)*k).to(x.device), cond).float()
         error = (v.unflatten(0, (-1, k)) - u[:, None]).square()
         total += error.masked_fill(x.isnan()[:, None], torch.nan).nanmean((2, 3))
@@ -70,9 +72,9 @@ def _by_error(model, X, named, keyword, n, seed, progress, bs=512):
 # %% ../nbs/api/28_zero_shot.ipynb #783a73f7
 def _by_signals(model, X, named, keyword, n, seed, progress):
     "How likely each class is, to a linear classifier that was trained on generated signals."
-    made, names = [], list(named)
+    made, names, other = [], list(named), None if X.shape[-1] == model.seq_len else X.shape[-1]
     for said in named.values():
-        each = model.generate(-(-n//len(said)), **{keyword: said}, seed=seed, seq_len=X.shape[-1], progress=progress)
+        each = model.generate(-(-n//len(said)), **{keyword: said}, seed=seed, seq_len=other, progress=progress)
         made.append(model.get_embeddings(each[torch.linspace(0, len(each)-1, n).long()]))
     fitted = linear_classifier().fit(torch.cat(made).numpy(), np.repeat(np.arange(len(names)), n))
     return fitted.predict_proba(model.get_embeddings(X).numpy())

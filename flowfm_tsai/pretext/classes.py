@@ -69,6 +69,15 @@ def before_batch(self:ClassCallback):
     kept = (torch.rand(len(y), generator=gen) >= self.p).to(b.xt)
     b.cond = {**(b.cond or {}), 'class': nn.functional.one_hot(y, len(self.dls.vocab)).to(b.xt)*kept[:, None]}
 
+# %% ../../nbs/api/pretext/12_classes.ipynb #3da3c5de
+@patch
+def window_names(self:ClassCallback,
+    idxs, # Numbers of training windows
+) -> list: # Of texts
+    "The class of each window, as `generate` takes it."
+    classes, targets = window_classes(self.dls), self.dls.train.dataset.tls[1]
+    return [str(classes[int(c)]) for c in plain(targets[idxs]).flatten()]
+
 # %% ../../nbs/api/pretext/12_classes.ipynb #cedd4320
 def window_classes(
     dls, # tsai dataloaders

@@ -9,6 +9,7 @@ __all__ = ['DistillCallback']
 import copy
 import torch
 from fastcore.basics import patch
+from ..core import *
 from ..models import *
 from ..sampling import *
 from .base import *
@@ -58,12 +59,12 @@ def prepare(self:DistillCallback,
     b:Batch, # Gets `xt`, `t`, `cond` and `target`: the teacher's average velocity
 ):
     "The start of a step, and where the teacher's flow leads from there."
-    x1 = b.x1.nan_to_num(0.)
+    x1, past = b.x1.nan_to_num(0.), past_end(window_lengths(b.x1), b.shape[-1])
     gen, h, where = self.rand_generator(x1.device), 1/self.steps, dict(device=x1.device)
     b.t = torch.randint(self.steps, (len(x1),), generator=gen, **where) * h
     keep = (torch.rand(len(x1), generator=gen, **where) >= self.p).nonzero().flatten()
     x0 = torch.randn(x1.shape, generator=gen, **where)
-    b.xt, _ = self.teacher.path.sample(x0, x1, b.t)
+    b.xt = self.teacher.path.sample(x0, x1, b.t)[0].masked_fill(past, 0.)
     b.seen, b.keep, b.cond = None, None, {'r': self.teacher.represent(x1, keep)}
-    moved, _ = solve_ode(lambda x, s: h*self.teacher(x, b.t + s*h, cond=b.cond), b.xt, 'midpoint', self.substeps)
-    b.target = (moved - b.xt)/h
+    flow = within(lambda x, s: h*self.teacher(x, b.t + s*h, cond=b.cond), past)
+    b.target = ((solve_ode(flow, b.xt, 'midpoint', self.substeps)[0] - b.xt)/h).masked_fill(past, torch.nan)

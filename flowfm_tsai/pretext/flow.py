@@ -12,6 +12,7 @@ from torch import Tensor
 from fastcore.basics import patch
 from fastai.callback.core import Callback
 from ..core import *
+from ..units import *
 from ..processes import *
 from ..models import *
 from .base import *
@@ -35,6 +36,19 @@ class PathCallback(PretextCallback):
 def after_create(self:PathCallback):
     super(PathCallback, self).after_create()
     if self.learn.model.sampler.frozen: raise ValueError(self.learn.model.sampler.frozen)
+    if self.learn.model.seq_len is None: self._count_lengths()
+
+# %% ../../nbs/api/pretext/01_flow.ipynb #2ecb8d77
+@patch
+def _count_lengths(self:PathCallback):
+    "Tell the model how long the training windows are, if some end early."
+    named = [cb.window_names for cb in self.learn.cbs if isinstance(cb, BesidePath) and cb.window_names]
+    self.net.lengths = Intake(self.dls).lengths(*named[:1])
+
+@patch
+def before_fit(self:PathCallback):
+    super(PathCallback, self).before_fit()
+    if fitting(self.learn): self._count_lengths()
 
 # %% ../../nbs/api/pretext/01_flow.ipynb #4d3aff5e
 @patch
@@ -55,7 +69,8 @@ def corrupt(self:PathCallback,
     if t is None: t = self.times(len(x1), x1.device)
     x0 = torch.randn(x1.shape, generator=gen, device=x1.device)
     xt, u = path.sample(x0, x1.nan_to_num(0.), t)
-    return xt, t, u.masked_fill(x1.isnan(), torch.nan)
+    past = past_end(window_lengths(x1), x1.shape[-1])
+    return xt.masked_fill(past, 0.), t, u.masked_fill(x1.isnan(), torch.nan)
 
 # %% ../../nbs/api/pretext/01_flow.ipynb #e6f9c389
 @patch
@@ -107,6 +122,7 @@ class DDPMCallback(PathCallback):
 class BesidePath(Callback):
     "What changes what a path's callback has drawn, with random numbers of its own in validation."
     run_valid, valid_seed = True, 0
+    window_names = None # (numbers of training windows) -> what each is asked for by, if that says how long it is
 
     def goes_with(self, cb): return isinstance(cb, PathCallback)
 
