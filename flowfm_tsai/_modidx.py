@@ -1481,6 +1481,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/flowfm_tsai', 'doc_host': 
                                                                                              'flowfm_tsai/pretext/flow.py'),
                                           'flowfm_tsai.pretext.flow.PathCallback.loss': ( 'api/pretext/flow.html#pathcallback.loss',
                                                                                           'flowfm_tsai/pretext/flow.py'),
+                                          'flowfm_tsai.pretext.flow.PathCallback.name': ( 'api/pretext/flow.html#pathcallback.name',
+                                                                                          'flowfm_tsai/pretext/flow.py'),
                                           'flowfm_tsai.pretext.flow.PathCallback.predict': ( 'api/pretext/flow.html#pathcallback.predict',
                                                                                              'flowfm_tsai/pretext/flow.py'),
                                           'flowfm_tsai.pretext.flow.PathCallback.prepare': ( 'api/pretext/flow.html#pathcallback.prepare',

@@ -31,6 +31,9 @@ class PathCallback(PretextCallback):
         super().__init__(weight, view, valid_seed)
         self.time_sampler = time_sampler
 
+    @property
+    def name(self): return 'along_path' if type(self) is PathCallback else super().name # a learner's `path` is its folder
+
 # %% ../../nbs/api/pretext/01_flow.ipynb #0a8967e1
 @patch
 def after_create(self:PathCallback):
