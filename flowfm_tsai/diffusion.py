@@ -90,6 +90,33 @@ def leading_steps(
     "Evenly spaced steps of the schedule, counted from its least noisy."
     return [i*n//steps for i in reversed(range(steps))]
 
+# %% ../nbs/api/06_diffusion.ipynb #e5d02208
+@patch
+def grid(self:NoiseSchedule,
+    steps:int, # How many, at most those of the schedule
+) -> list: # Of times, that of the most noise first; after the last one come the data
+    "Evenly spaced steps as times."
+    check_count('steps', steps, self.n)
+    return [k/self.n for k in leading_steps(self.n, steps)]
+
+@patch
+def weights(self:NoiseSchedule,
+    t:float, # Time
+) -> tuple[float, float]: # Of the noise and of the data
+    "What x_k consists of."
+    a = float(self.alphas_bar[round(t*self.n)])
+    return math.sqrt(1-a), math.sqrt(a)
+
+@patch
+def clean(self:NoiseSchedule,
+    xt:Tensor, # (B, ...) the point at time t
+    pred:Tensor, # (B, ...) the noise in it
+    t:float, # Time
+) -> Tensor: # (B, ...)
+    "The signal that is left without the noise."
+    noise, data = self.weights(t)
+    return (xt - noise*pred)/data
+
 # %% ../nbs/api/06_diffusion.ipynb #a7f2c158
 def _undo(field, x, schedule, steps, eta, clip, generator, progress):
     "Undo the noise of `x` step by step."

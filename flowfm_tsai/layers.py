@@ -41,12 +41,13 @@ class PatchEmbed1d(nn.Module):
         c_in:int, # Channels of the signal
         dim:int, # Width of a token
         patch_size:int, # Time steps in a patch
+        bias:bool=True, # Without it, zeros stay zeros
     ):
         super().__init__()
         if patch_size < 1: raise ValueError(f"patch_size must be at least 1, got {patch_size}")
-        self.patch_size, self.proj = patch_size, nn.Conv1d(c_in, dim, patch_size, stride=patch_size)
+        self.patch_size, self.proj = patch_size, nn.Conv1d(c_in, dim, patch_size, stride=patch_size, bias=bias)
         nn.init.xavier_uniform_(self.proj.weight.view(dim, -1)) # as the linear layer that it is
-        nn.init.zeros_(self.proj.bias)
+        if bias: nn.init.zeros_(self.proj.bias)
 
     def forward(self,
         x:Tensor, # (B, C, L)

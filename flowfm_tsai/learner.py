@@ -17,6 +17,7 @@ from .pretext.flow import *
 from .pretext.contrastive import *
 from .pretext.whiten import *
 from .pretext.classes import *
+from .pretext.known import *
 from .pretext.distillation import *
 from .joint import *
 
@@ -41,6 +42,10 @@ def _beside(tasks, view, config):
     if tasks is not None or isinstance(config, str): return tasks, view # a configuration by name is trained as it was published
     view = L(view) or SERIES_TFMS
     return encoder_tasks(view), view
+
+def _known(mask):
+    "What lets the generator complete windows, if it is asked for."
+    return [KnownCallback(mask)] if mask else []
 
 def _classes(dls, stage, p):
     "The classes as a condition, for dataloaders that have them and a stage that would leave them unused."
@@ -70,6 +75,7 @@ def flowfm_learner(
     tasks=None, # Further pretext tasks for the encoder; contrast and whitening by default, `[]` for none
     flow_weight:float=1., # Weight of flow matching beside other tasks; 0 leaves it out
     p_class:float=.1, # Probability of leaving out a sample's class, with `stage='pretrain'` and targets that are classes; 1: no condition
+    mask:Union[str, tuple, None]=None, # Train to complete windows: 'mixed', or what may be missing (see `draw_known`)
     config:Union[str, dict, None]=None, # Networks by name ('paper', 'plain'), or further arguments of the model
     arch:type=FlowFM, # The model's class: `FlowFM`, or one of your own
     **kwargs, # Further arguments of fastai's `Learner`
@@ -77,7 +83,7 @@ def flowfm_learner(
     "A learner that pretrains FlowFM on windows without labels, or uses it for the task that the targets pose."
     tasks, view = _beside(tasks, view, config)
     flow = (CFMCallback if issubclass(arch, FlowFM) else PathCallback)(time_sampler or _times(arch, config), view)
-    tasks = _tasks(flow, p, tasks, flow_weight, _classes(dls, kwargs.get('stage'), p_class))
+    tasks = _tasks(flow, p, tasks, flow_weight, _classes(dls, kwargs.get('stage'), p_class) + _known(mask))
     return joint_learner(dls, arch, tasks, config=config, **kwargs)
 
 # %% ../nbs/api/24_learner.ipynb #f1a09748
@@ -91,6 +97,7 @@ def difffm_learner(
     tasks=None, # Further pretext tasks for the encoder; contrast and whitening by default, `[]` for none
     flow_weight:float=1., # Weight of diffusion beside other tasks; 0 leaves it out
     p_class:float=.1, # Probability of leaving out a sample's class, with `stage='pretrain'` and targets that are classes; 1: no condition
+    mask:Union[str, tuple, None]=None, # Train to complete windows: 'mixed', or what may be missing (see `draw_known`)
     config:Union[str, dict, None]=None, # Networks by name ('paper', 'plain'), or further arguments of the model
     arch:type=DiffFM, # The model's class: `DiffFM`, or one of your own
     **kwargs, # Further arguments of fastai's `Learner`
@@ -98,7 +105,7 @@ def difffm_learner(
     "The same for DiffFM, the diffusion twin."
     tasks, view = _beside(tasks, view, config)
     config = {**model_config(config), **({'schedule': schedule} if schedule else {})}
-    tasks = _tasks(DDPMCallback(view), p, tasks, flow_weight, _classes(dls, kwargs.get('stage'), p_class))
+    tasks = _tasks(DDPMCallback(view), p, tasks, flow_weight, _classes(dls, kwargs.get('stage'), p_class) + _known(mask))
     return joint_learner(dls, arch, tasks, config=config, **kwargs)
 
 # %% ../nbs/api/24_learner.ipynb #be01f480

@@ -97,6 +97,7 @@ class JointModel(Part, nn.Module):
         whiten:bool=False, # Whether representations are whitened (see `Whitening`) before they are read; not for the velocity network
         rotary:bool=True, # Rotary positions in the velocity network (see `DiT1d`)
         conditions:Optional[dict]=None, # Further conditions of the velocity network: name and length of the vector
+        known:bool=False, # Whether the velocity network may be given known values, to complete windows (see `add_known`)
         inputs:Optional[dict]=None, # What `generate` takes for a condition: keyword, and `condition`, encoder's `name`, arguments
         path:Union[str, dict, Part]='linear', # How noise turns into data: a part of `PATHS`
         sampler:Union[str, dict, Part]='ode', # The way back: a part of `SAMPLERS`
@@ -112,7 +113,7 @@ class JointModel(Part, nn.Module):
         self.head_nf = self.backbone.n_features
         self.whitening = Whitening(self.head_nf) if whiten else None
         conditions = {'r': self.head_nf, **(conditions or {})}
-        self.velocity = DiT1d(c_in, **s, **common, conditions=conditions, rotary=rotary)
+        self.velocity = DiT1d(c_in, **s, **common, conditions=conditions, rotary=rotary, known=known)
         self.head = custom_head if isinstance(custom_head, nn.Module) else (custom_head or linear_head)(self.head_nf, c_out, 1)
         self.head_spec, self.task, self.card = _head_spec(custom_head), None, {}
         self.units, self.projectors = Units(c_in), nn.ModuleDict()
@@ -209,12 +210,13 @@ def forward(self:JointModel,
     x1:Optional[Tensor]=None, # (B, C, L) the clean signal, standardised, without NaN; its representation is the condition 'r'
     keep:Optional[Tensor]=None, # (K,) indices of the samples whose representation is kept; all by default
     cond:Optional[dict]=None, # Further conditions, (B, n_features) each
+    known:Optional[Tensor]=None, # (B, 2C, L) known values of the signal, and ones where they are known
 ): # (B, c_out) or what a custom head makes; with `t`, the velocity (B, C, L); for a batch, each task's prediction by name
     "Classify windows, predict velocities, or do what the tasks of a batch ask for."
     if not isinstance(x, Tensor): return x.predictions(self)
     if t is None: return self.head(self._features(x).unsqueeze(-1))
     if x1 is not None: cond = {'r': self.represent(x1, keep), **(cond or {})}
-    return self.velocity(x, t, cond)
+    return self.velocity(x, t, cond, known)
 
 # %% ../nbs/api/08_models.ipynb #1df98633
 @MODELS.register
@@ -302,6 +304,13 @@ def add_input(self:JointModel,
     self.args['conditions'] = {**self.args['conditions'], condition: n_features}
     self.inputs[keyword] = dict(condition=condition, encoder=encoder, args=args)
 
+# %% ../nbs/api/08_models.ipynb #c87e7560
+@patch
+def add_known(self:JointModel):
+    "Let the velocity network be given known values of a window, to complete it."
+    self.velocity.add_known()
+    self.args['known'] = True
+
 # %% ../nbs/api/08_models.ipynb #f2b95a30
 @patch
 def _vectors(self:JointModel, cond, given):
@@ -335,6 +344,16 @@ def _scales(guidance_scale, given):
     for s in each.values():
         if not (isinstance(s, Real) and abs(s) < np.inf): raise ValueError(f"guidance_scale={guidance_scale}: expected finite numbers")
     return {c: each.get(k, 1.) for c, k in given.items()}
+
+# %% ../nbs/api/08_models.ipynb #7bcb8fa5
+@patch
+def _followed(self:JointModel, cond, given, guidance_scale, like=False):
+    "Vectors, their names and scales, by condition; `like` gives the representation."
+    vectors = self._vectors(cond, given)
+    if like and 'r' in vectors: raise ValueError("got both like= and the condition 'r': pass one of them")
+    names = {'r': 'like'} if like else {} # of what was given, by condition
+    names |= {**{k: k for k in cond or {}}, **{self.inputs[k]['condition']: k for k in given}}
+    return vectors, names, _scales(self._usual(names) if guidance_scale is None else guidance_scale, names)
 
 # %% ../nbs/api/08_models.ipynb #40c8e96d
 @patch
@@ -418,11 +437,8 @@ def generate(self:JointModel,
     self._check_generate(n, bs, seq_len)
     asked = {k: options.pop(k) for k in list(options) if k in self.inputs or k in _KEYWORDS}
     given = {k: v for k, v in asked.items() if v is not None}
-    sampler, vectors = self._sampler_for(**options), self._vectors(cond, given)
-    if like is not None and 'r' in vectors: raise ValueError("got both like= and the condition 'r': pass one of them")
-    names = {'r': 'like'} if like is not None else {} # of what was given, by condition
-    names |= {**{k: k for k in cond or {}}, **{self.inputs[k]['condition']: k for k in given}}
-    scales = _scales(self._usual(names) if guidance_scale is None else guidance_scale, names)
+    sampler = self._sampler_for(**options)
+    vectors, names, scales = self._followed(cond, given, guidance_scale, like is not None)
     like, steps = self._like(like, seq_len)
     if steps > self.seq_len: _warn_longer(steps, self.seq_len)
     each = torch.arange(_rows(vectors if like is None else {'r': like, **vectors}, names)).repeat_interleave(int(n))
@@ -440,10 +456,15 @@ _KEYWORDS = dict( # inputs that are known, whether a model has them or not, and 
 
 # %% ../nbs/api/08_models.ipynb #93a5c7f1
 @patch
-def _field(self:JointModel, x, t, cond):
-    "The velocity network, in the precision of its weights."
+def field(self:JointModel,
+    x:Tensor, # (B, C, L) the noisy signal, standardised
+    t:Tensor, # (B,) times in [0, 1]
+    cond:Optional[dict]=None, # Conditions, (B, n_features) each
+    known:Optional[Tensor]=None, # (B, 2C, L) known values of the signal, and ones where they are known
+) -> Tensor: # (B, C, L) float32
+    "What the velocity network says, in the precision of its weights."
     d = self.dtype
-    return self.velocity(x.to(d), t, cond and {k: v.to(d) for k, v in cond.items()}).float()
+    return self.velocity(x.to(d), t, cond and {k: v.to(d) for k, v in cond.items()}, known if known is None else known.to(d)).float()
 
 @patch
 def _sample(self:JointModel, sampler, vectors, like, scales, each, ends, seq_len, gen, bs, progress):
@@ -458,7 +479,7 @@ def _sample(self:JointModel, sampler, vectors, like, scales, each, ends, seq_len
             noise = randn_each(len(which), (self.c_in, steps), gen).to(device)
             cond = {} if like is None else {'r': self._raw(like[which % len(like)]).float()}
             cond |= {k: v[which % len(v)].to(device) for k, v in vectors.items()}
-            field, cost = guided(self._field, cond, scales)
+            field, cost = guided(self.field, cond, scales)
             x1, nfe = sampler(within(field, past) if self.lengths else field, noise, self.path, gen, steps_bar)
             x1 = self.check_finite(self.units.unstandardise(x1).float(), 'signal', i)
             out.append(x1.masked_fill(past, torch.nan)[..., :seq_len].cpu())

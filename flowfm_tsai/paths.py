@@ -9,6 +9,7 @@ __all__ = ['PATHS', 'uniform_t', 'LogitNormal', 'LinearPath']
 from typing import Optional
 import torch
 from torch import Tensor
+from fastcore.basics import patch
 from .core import *
 
 # %% ../nbs/api/04_paths.ipynb #2e7b9c10
@@ -55,3 +56,27 @@ class LinearPath(Part):
         "The point at time t and its velocity (Lipman et al. 2023, equations 22 and 23, σ_min = 0)."
         u = x1 - x0
         return torch.addcmul(x0, expand_t(t, x0), u), u
+
+# %% ../nbs/api/04_paths.ipynb #c69cbb85
+@patch
+def grid(self:LinearPath,
+    steps:int, # How many
+) -> list: # Of times, the first one that of the noise; after the last one come the data
+    "Evenly spaced times."
+    return [i/steps for i in range(steps)]
+
+@patch
+def weights(self:LinearPath,
+    t:float, # Time
+) -> tuple[float, float]: # Of the noise and of the data
+    "What x_t consists of."
+    return 1 - t, t
+
+@patch
+def clean(self:LinearPath,
+    xt:Tensor, # (B, ...) the point at time t
+    pred:Tensor, # (B, ...) its velocity
+    t:float, # Time
+) -> Tensor: # (B, ...)
+    "The signal that a velocity leads to."
+    return xt + (1 - t)*pred

@@ -26,7 +26,7 @@ from .saving import *
 WEIGHTS, CONFIG = 'model.safetensors', 'config.json'
 SHIPPED = Path(str(files('flowfm_tsai')))/'weights' # weights that come with the package
 
-_FORMAT, _NEW = 9, f'{WEIGHTS}.new' # of the page; and weights that are about to take their place
+_FORMAT, _NEW = 10, f'{WEIGHTS}.new' # of the page; and weights that are about to take their place
 _STATS = ('mean', 'std', 'in_scale', 'in_shift') # of the units, beside the weights
 
 def _page_sum(page):
@@ -200,11 +200,14 @@ def _from_5(d):
     return dict(format=6, **outer, config=d, intake=None)
 
 def _from_6(d): return {**d, 'format': 7}
-def _from_7(d): return {**d, 'format': 8, 'config': dict(d['config'], whiten=False) if isinstance(d.get('config'), dict) else None}
+def _with(d, **new): return dict(d['config'], **new) if isinstance(d.get('config'), dict) else None
+
+def _from_7(d): return {**d, 'format': 8, 'config': _with(d, whiten=False)}
 
 def _from_8(d): return {**d, 'format': 9, 'lengths': None}
+def _from_9(d): return {**d, 'format': 10, 'config': _with(d, known=False)}
 
-_UPGRADES = {4: _from_4, 5: _from_5, 6: _from_6, 7: _from_7, 8: _from_8}
+_UPGRADES = {4: _from_4, 5: _from_5, 6: _from_6, 7: _from_7, 8: _from_8, 9: _from_9}
 
 # %% ../nbs/api/11_pretrained.ipynb #e61f80ee
 def _read_config(file):

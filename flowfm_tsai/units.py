@@ -386,7 +386,29 @@ def _exact(self:Units): return self._affine() and not (self.intake or {}).get('f
 def _select(self:Units, x):
     "Channels and steps of raw windows."
     x = x if torch.equal(self.channel, torch.arange(x.shape[1], device=x.device)) else x[:, self.channel]
-    return x if self.intake['steps'] is None else _apply(x, None, self.intake['steps'], None, None)
+    return self._chosen_steps(x)
+
+@patch
+def _chosen_steps(self:Units, x):
+    "Steps of raw windows."
+    return x if (self.intake or {}).get('steps') is None else _apply(x, None, self.intake['steps'], None, None)
+
+# %% ../nbs/api/07_units.ipynb #79282863
+@patch
+def known(self:Units,
+    X, # (n, C, L) raw windows; NaN where missing
+) -> Tensor: # (n, C', L') bool, on the device of the buffers
+    "Which values are known, as the network sees windows."
+    have = ~plain(X).isnan().to(self.channel.device)
+    picked = have[:, self.channel.clamp(min=0)].where((self.channel >= 0)[:, None], have.all(1, keepdim=True))
+    return self._chosen_steps(picked)
+
+@patch
+def kept(self:Units,
+    X, # (n, C, L) raw windows
+) -> Tensor: # (n, C', L') the same values
+    "The channels and steps of raw windows that have a way back."
+    return self._chosen_steps(plain(X)[:, sorted(set(self.channel.tolist()) - {-1})])
 
 # %% ../nbs/api/07_units.ipynb #3003c10d
 @patch

@@ -77,6 +77,20 @@ class ConditionEmbedding(nn.Sequential):
         self.apply(init_linear)
         if zero: nn.init.zeros_(self[2].weight)
 
+# %% ../nbs/api/03_velocity.ipynb #88814d84
+class KnownEmbedding(nn.Module):
+    "Known values and which they are, for the tokens: (B, 2 c_in, L) -> (B, N, dim); zero at first."
+    def __init__(self,
+        c_in:int, # Channels
+        dim:int, # Width of the network
+        patch_size:int, # Time steps in a patch
+    ):
+        super().__init__()
+        self.embed, self.skip = PatchEmbed1d(2*c_in, dim, patch_size, bias=False), nn.Sequential(nn.SiLU(), nn.Linear(dim, c_in))
+        for p in self.parameters(): nn.init.zeros_(p)
+
+    def forward(self, known): return self.embed(known)
+
 # %% ../nbs/api/03_velocity.ipynb #ac7803ba
 class DiT1d(nn.Module):
     "Diffusion transformer over 1-D patches: noisy signal (B, c_in, L), time (B,), conditions -> velocity (B, c_in, L)."
@@ -90,27 +104,31 @@ class DiT1d(nn.Module):
         dropout:float=0., # Dropout of attention and MLPs
         conditions:Optional[dict]=None, # Name of each condition and the length of its vector, such as {'r': 128}
         rotary:bool=True, # Rotary positions in the attention, beside the sine-cosine ones at the input
+        known:bool=False, # Whether it may be given known values of the window
     ):
         super().__init__()
-        self.c_in, self.dim = c_in, dim
+        self.c_in, self.dim, self.patch_size = c_in, dim, patch_size
         self.blocks = nn.ModuleList([AdaLNZeroBlock(dim, n_heads, mlp_ratio, dropout, rotary) for _ in range(depth)])
         self.final_layer, self.skip = FinalLayer(dim, patch_size*c_in), nn.Sequential(nn.SiLU(), nn.Linear(dim, c_in))
         self.apply(init_linear)
         self._zero_outputs()
         self.patch_embed, self.time_embed = PatchEmbed1d(c_in, dim, patch_size), TimeEmbedding(dim)
         self.conditions = nn.ModuleDict({k: ConditionEmbedding(n, dim) for k, n in (conditions or {}).items()})
+        self.known = KnownEmbedding(c_in, dim, patch_size) if known else None
 
     def forward(self,
         x:Tensor, # (B, c_in, L) noisy signal x_t
         t:Tensor, # (B,) time in [0, 1], or (B, N): one for each patch
         cond:Optional[dict]=None, # Vectors of the named conditions, (B, n_features) each; one left out or None counts as zero
+        known:Optional[Tensor]=None, # (B, 2 c_in, L) values, of which the known ones count, and ones where they are known
     ) -> Tensor: # (B, c_in, L)
         c = self._condition(t.to(x.device), cond or {})
-        h = self.patch_embed(x)
+        h = self.patch_embed(x) if known is None else self.patch_embed(x) + self.known(known)
         h = h + sincos_positions(h.shape[1], self.dim, h.device).to(self.final_layer.linear.weight.dtype)
         for block in self.blocks: h = block(h, c)
         v = unpatchify(self.final_layer(h, c), self.c_in, x.shape[-1])
-        return torch.addcmul(v, self._each_step(self.skip(c), x.shape[-1]), x)
+        v = torch.addcmul(v, self._each_step(self.skip(c), x.shape[-1]), x)
+        return v if known is None else torch.addcmul(v, self._each_step(self.known.skip(c), x.shape[-1]), known[:, :self.c_in])
 
 # %% ../nbs/api/03_velocity.ipynb #9055bc15
 @patch
@@ -132,7 +150,7 @@ def _condition(self:DiT1d, t, cond): # (B,) or (B, N) and vectors by name -> (B,
 @patch
 def _each_step(self:DiT1d, gain, length): # (B, 1 or N, C) -> (B, C, 1 or length)
     gain = gain.transpose(1, 2)
-    return gain if gain.shape[-1] == 1 else gain.repeat_interleave(self.patch_embed.patch_size, -1)[..., :length]
+    return gain if gain.shape[-1] == 1 else gain.repeat_interleave(self.patch_size, -1)[..., :length]
 
 # %% ../nbs/api/03_velocity.ipynb #814450dc
 @patch
@@ -144,3 +162,9 @@ def add_condition(self:DiT1d,
     if name in self.conditions: raise ValueError(f"there is a condition {name!r} already")
     emb = ConditionEmbedding(n_features, self.dim, zero=True)
     self.conditions[name] = emb.to(self.final_layer.linear.weight)
+
+# %% ../nbs/api/03_velocity.ipynb #d327a8c8
+@patch
+def add_known(self:DiT1d):
+    "Let a trained network be given known values; until it is trained on they change nothing."
+    if self.known is None: self.known = KnownEmbedding(self.c_in, self.dim, self.patch_size).to(self.final_layer.linear.weight)

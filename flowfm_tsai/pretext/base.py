@@ -33,6 +33,7 @@ class Batch:
         self.x, self.x1, self.targets, self.shape, self.tasks, self.losses = x, x1, targets, x.shape, [], {}
         self.views, self.features = {}, {} # two views of each window, by what made them, and what the encoder says of them
         self.shared = False # whether flow matching has the first of these
+        self.known = None # values of the windows that the velocity network is given
 
     def predictions(self,
         model:JointModel, # The networks

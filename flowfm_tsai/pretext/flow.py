@@ -78,7 +78,7 @@ def corrupt(self:PathCallback,
 # %% ../../nbs/api/pretext/01_flow.ipynb #e6f9c389
 @patch
 def prepare(self:PathCallback,
-    b:Batch, # Gets `seen`, `xt`, `t`, `target`, `keep` and `cond`
+    b:Batch, # Gets `seen`, `xt`, `t`, `target`, `keep`, `cond` and `known`
 ):
     "What the networks will be asked."
     if self.training: self.net.trained_len.fill_(b.shape[-1])
@@ -89,9 +89,9 @@ def prepare(self:PathCallback,
 
 @patch
 def predict(self:PathCallback, model, b):
-    if not b.shared: return model.forward(b.xt, b.t, b.seen, b.keep, b.cond)
+    if not b.shared: return model.forward(b.xt, b.t, b.seen, b.keep, b.cond, b.known)
     r = b.represent(model, self.key)[:b.shape[0]]
-    return model.velocity(b.xt, b.t, {'r': _kept(r, b.keep), **(b.cond or {})})
+    return model.velocity(b.xt, b.t, {'r': _kept(r, b.keep), **(b.cond or {})}, b.known)
 
 def _kept(r, keep):
     "The representations of some samples, zero vectors for the rest."
