@@ -33,6 +33,7 @@ COMMANDS = {'demo': ('flowfm_tsai.demo', 'demo', 'pretrain, transfer and generat
             'bench text': ('flowfm_tsai.bench.text', 'bench_text', 'measure whether generated signals do what their sentences say'),
             'bench zero-shot': ('flowfm_tsai.bench.zero_shot', 'bench_zero_shot', 'measure how well sentences alone recognise windows'),
             'bench like': ('flowfm_tsai.bench.like', 'bench_like', 'measure how alike variations are to the windows they are made of'),
+            'bench completion': ('flowfm_tsai.bench.completion', 'bench_completion', 'measure gaps filled and series continued beside simple methods'),
             'bench series': ('flowfm_tsai.bench.series', 'bench_series', 'measure generated series by the scores that papers publish'),
             'bench data': ('flowfm_tsai.bench.disk', 'bench_data', 'measure reading, memory and speed of windows on disk'),
             'bench loop': ('flowfm_tsai.bench.loop', 'bench_loop', 'measure what the training loop adds to a bare PyTorch step'),

@@ -43,8 +43,6 @@ def _corrected(field, path, x, t, x1, known, clip=10.):
         clean = path.clean(x, field(x, x.new_full((len(x),), t)), t)
         off = ((x1 - clean)*known).square().sum()/2
         pull, = torch.autograd.grad(off, x)
-    b, a = path.weights(t)
-    pull = pull*(a**2 + b**2)/a if a else 0*pull
     return torch.where(known, x1, (clean.detach() - pull).clamp(-clip, clip))
 
 def _step(x, clean, path, t, s, z):
@@ -151,7 +149,8 @@ def _check_quantiles(quantiles, n):
 def _summary(samples, quantiles):
     "Samples (K, n, C, L), without the second dimension if there is one of each; or their quantiles."
     if quantiles is None: return samples[:, 0] if samples.shape[1] == 1 else samples
-    q = samples.quantile(quantiles.to(samples), 1)
+    n = samples.shape[1]
+    q = samples.quantile(((quantiles*(n + 1) - 1)/(n - 1)).clamp(0, 1).to(samples), 1)
     return q.movedim(0, 1) if quantiles.ndim else q
 
 # %% ../nbs/api/24a_completion.ipynb #4c0ce162
