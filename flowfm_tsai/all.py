@@ -18,6 +18,7 @@ from .classifiers import linear_classifier, scores
 from .metrics import fit_features, generation_metrics
 from .joint import JointLearner
 from .learner import difffm_learner, distill_learner, flowfm_learner
+from . import completion # noqa: F401 learn.impute, learn.forecast
 from .transfer import few_label_curve, fine_tune, knn_probe, linear_probe
 from .text import TextEncoder, prompts
 from .text2signal import text2signal_learner, text_dls

@@ -14,7 +14,6 @@ from torch import Tensor
 from fastcore.basics import patch
 from fastcore.meta import delegates
 from .core import *
-from .paths import *
 from .sampling import *
 from .units import *
 from .models import *
@@ -89,8 +88,8 @@ class _Completer:
 def _walk_steps(path, options):
     "Steps of the walk; an error for other options, and for a path that can't be walked."
     if other := sorted(set(options) - {'steps'}):
-        raise TypeError(f"{other[0]}={options[other[0]]!r}: a generator that was trained without mask= completes windows by a walk of its own, "
-                        "which has steps= alone; train with mask='mixed' to choose a sampler")
+        raise TypeError(f"{other[0]}={options[other[0]]!r}: a generator that was trained without mask= completes windows by a walk "
+                        "of its own, which has steps= alone; train with mask='mixed' to choose a sampler")
     if not all(hasattr(path, k) for k in ('grid', 'weights', 'clean')):
         raise TypeError(f"{path} has no grid, weights and clean, by which windows are completed: give the path these methods, "
                         "or train with mask='mixed'")
@@ -160,8 +159,8 @@ def _to_complete(self:JointModel, X, first, n):
     x = finite_windows(X, first, n)
     seen, known = self.units.take(x, self.config['patch_size']), self.units.known(x)
     if not known.flatten(1).any(1).all():
-        raise ValueError(f"window {first + int((~known.flatten(1).any(1)).nonzero()[0])} has no known value, so there is nothing to complete: "
-                         "leave it out, or use generate()")
+        i = first + int((~known.flatten(1).any(1)).nonzero()[0])
+        raise ValueError(f"window {i} has no known value, so there is nothing to complete: leave it out, or use generate()")
     return self.standardise(seen).float().nan_to_num(0.), known
 
 @patch
@@ -190,7 +189,8 @@ def impute(self:JointModel,
     check_windows(X)
     quantiles, complete = _check_quantiles(quantiles, n), _Completer(self, cond, guidance_scale, options)
     for k, v in complete.vectors.items():
-        if len(v) not in (1, len(X)): raise ValueError(f"{len(v)} rows of {complete.names[k]} for {len(X)} windows: expected one, or as many")
+        if len(v) not in (1, len(X)):
+            raise ValueError(f"{len(v)} rows of {complete.names[k]} for {len(X)} windows: expected one, or as many")
     out, gen, each = [], make_generator(seed, generator), max(1, bs//int(n))
     for i in with_bar(range(0, len(X), each), len(X) > each if progress is None else progress):
         with evaluating(self): made = self._imputed(complete, X, i, each, int(n), gen)
@@ -222,8 +222,8 @@ def forecast(self:JointModel,
     "What may come next."
     check_windows(X), check_count('horizon', horizon)
     if (self.units.intake or {}).get('steps') is not None:
-        raise ValueError("these weights were trained behind dataloaders that choose time steps (sel_steps), so what comes next can't be placed: "
-                         "train on windows without")
+        raise ValueError("these weights were trained behind dataloaders that choose time steps (sel_steps), so what comes next can't be "
+                         "placed: train on windows without")
     ahead = plain(X).new_full((*X.shape[:2], int(horizon)), torch.nan)
     return self.impute(torch.cat([plain(X), ahead], -1), n, quantiles, **kwargs)[..., -int(horizon):]
 

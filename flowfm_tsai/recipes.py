@@ -218,6 +218,7 @@ def pretrain(
     contrast:float=.3, # Weight of contrast between views, beside flow matching; 0: that alone, nothing is whitened
     movement:bool=False, # Draw windows in proportion to how much moves in them
     classes:bool=False, # Let the windows' classes be a condition: `flowfm generate --y` asks for one of them
+    mask:Optional[str]=None, # Train to complete windows: mixed, or some of points, blocks, channels and future, with commas between
     half:bool=False, # Write float16 weights
     seed:int=0, # Seed
     fresh:bool=False, # Train again, instead of going on with what an earlier run left
@@ -231,11 +232,13 @@ def pretrain(
     dls = get_ts_dls(windows.X, bs=bs, inplace=False, weights=windows.weights, **targets)
     view = [*wearable_tfms(turn, shift=shift), *([RandomScale(scale)] if scale != 1 else [])]
     if contrast: view = view or SERIES_TFMS
-    networks = dict(stage='pretrain', pretrained=weights or False, size=size, patch_size=patch_size)
+    networks = dict(stage='pretrain', pretrained=weights or False, size=size, patch_size=patch_size, mask=_kinds_of(mask))
     learn = LEARNERS[arch](dls, **networks, p=p, seed=seed, view=view or None,
                            tasks=encoder_tasks(view, contrast) if contrast else [], cbs=EMACallback(ema) if ema else None)
     fit = lambda resume: learn.fit_one_cycle(epochs, lr, cbs=resume)
     return fit_and_save(learn, out, fit, settings, fresh, torch.float16 if half else torch.float32)
+
+def _kinds_of(mask): return mask if mask in (None, 'mixed') else tuple(k.strip() for k in mask.split(','))
 
 # %% ../nbs/api/30_recipes.ipynb #892daaf0
 def distill(

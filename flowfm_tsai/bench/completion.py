@@ -6,10 +6,8 @@
 __all__ = ['completion_page', 'bench_completion']
 
 # %% ../../nbs/api/bench/11a_completion.ipynb #c942e03e
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Callable, Optional
 import numpy as np
 import torch
 import matplotlib.pyplot as plt
@@ -20,13 +18,12 @@ from tsai.data.core import get_ts_dls
 from ..core import *
 from ..saving import *
 from ..learner import *
-from ..completion import *
 from ..pretext.known import *
 from ..data.splits import *
-from ..data.storage import *
 from ..wearables.files import open_data
 from .runner import *
 from .series import *
+import flowfm_tsai.completion # noqa: F401 model.impute
 
 # %% ../../nbs/api/bench/11a_completion.ipynb #8039056b
 def _halves(source, length):
@@ -96,7 +93,8 @@ def _linear(train, x, known, share=.01):
         o[~k] = mean[~k] + cov[~k][:, k] @ torch.linalg.solve(cov[k][:, k], o[k] - mean[k])
     return out.float().reshape(x.shape)[:, None]
 
-SIMPLE = {'straight lines': _lines, 'cubic spline': _spline, 'last value': _last, 'nearest training windows': _neighbours, 'linear prediction': _linear}
+SIMPLE = {'straight lines': _lines, 'cubic spline': _spline, 'last value': _last, 'nearest training windows': _neighbours,
+          'linear prediction': _linear} # name of a row -> (training windows, windows, what is known) -> (N, n, C, L)
 
 # %% ../../nbs/api/bench/11a_completion.ipynb #79264650
 def _crps(samples, truth):
@@ -137,9 +135,11 @@ def cell(self:CompletionBench, source, length, task, method):
     known, gen = TASKS[task](*x.shape, make_generator(0)), method in GENERATORS
     model = self.trained(source, length, GENERATORS[method]).model if gen else None
     start = clock()
-    made = model.impute(x.masked_fill(~known, torch.nan), s['samples'], seed=0, progress=False) if gen else SIMPLE[method](train, x, known)
+    holes = x.masked_fill(~known, torch.nan)
+    made = model.impute(holes, s['samples'], seed=0, progress=False) if gen else SIMPLE[method](train, x, known)
     cost = dict(seconds=(clock() - start)/len(x), nfe=model.nfe if gen else None)
-    one = dict(truth=x[0].tolist(), known=known[0].tolist(), bands=np.quantile(made[0].numpy(), (.05, .5, .95), 0, method='weibull').tolist())
+    bands = np.quantile(made[0].numpy(), (.05, .5, .95), 0, method='weibull')
+    one = dict(truth=x[0].tolist(), known=known[0].tolist(), bands=bands.tolist())
     return dict(_scores(made, x, known), **cost, one=one if gen else None)
 
 # %% ../../nbs/api/bench/11a_completion.ipynb #0f0dcda1
@@ -180,10 +180,11 @@ def completion_page(
     "The result as a page of the documentation."
     def part(key, cells):
         name, _, steps = key.rpartition('-')
-        tables = [f'{said}\n\n{_table(cells, score)}' for score, said in (
-            ('mae', 'Mean absolute error of the guess, or of the median of the samples:'), ('crps', 'CRPS of the samples:'),
-            ('inside', 'Share of the truth in bands of 90 %:'))]
-        return f"## {name}, {steps} steps\n\n{_costs(cells)}.\n\n" + '\n\n'.join([*tables, f'![Windows, bands and truth](completion_{key}.png)'])
+        said = dict(mae='Mean absolute error of the guess, or of the median of the samples:', crps='CRPS of the samples:',
+                    inside='Share of the truth in bands of 90 %:')
+        tables = [f'{text}\n\n{_table(cells, score)}' for score, text in said.items()]
+        figure = f'![Windows, bands and truth](completion_{key}.png)'
+        return '\n\n'.join([f'## {name}, {steps} steps', f'{_costs(cells)}.', *tables, figure])
     parts = '\n\n'.join(part(k, c) for k, c in result['cells'].items())
     return page('completion', command=result['command'], parts=parts, **result['settings'])
 

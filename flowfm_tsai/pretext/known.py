@@ -10,7 +10,6 @@ from typing import Optional, Union
 import torch
 from torch import Tensor
 from fastcore.basics import patch
-from ..core import *
 from ..models import *
 from ..processes import *
 from .base import *
