@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 "Build the documentation site from the notebooks, offline: run them, let nbdev process them, write Markdown, let MkDocs make pages of it."
-import argparse, hashlib, logging, os, re, shutil, sys, time
+import argparse, hashlib, logging, multiprocessing, os, re, shutil, sys, time, traceback
 from pathlib import Path
 
 os.environ.update(IN_TEST='1', NO_MKDOCS_2_WARNING='1') # IN_TEST: an `nbdev_export()` in a notebook exports nothing
@@ -9,6 +9,7 @@ os.environ.pop('MPLBACKEND', None) # figures go into the notebook
 import nbformat, yaml
 from PIL import Image
 from execnb.nbio import read_nb
+from execnb.shell import CaptureShell
 from mkdocs.commands.build import build as make_site
 from mkdocs.config import load_config
 from nbclient import NotebookClient
@@ -42,18 +43,45 @@ from nbdev.showdoc import show_doc
 sys.path.pop();"""
 
 def execute(src, dst, full, key):
-    "Run a copy of the notebook `src` in its own kernel and folder and save it as `dst`; return what went wrong, if anything did."
+    "Run a copy of the notebook `src` in its own folder and save it as `dst`; return what went wrong, if anything did."
     nb = prepare(src, full)
     nb.metadata['key'] = key
     nb.cells.insert(0, nbformat.v4.new_code_cell(setup))
     dst.parent.mkdir(parents=True, exist_ok=True)
+    return in_kernel(src, nb, dst) if full or not hasattr(os, 'fork') else in_copy(src, nb, dst)
+
+def failed(src, cell, text): return f'{src.relative_to(root)}, cell {cell.metadata.get("place", "added by the build") if cell else "unknown"}:\n{plain(text)}'
+
+def in_copy(src, nb, dst):
+    "Run the cells that the reference needs in a copy of this process, which has imported what takes long."
+    receive, send = multiprocessing.Pipe(False)
+    child = multiprocessing.get_context('fork').Process(target=run_cells, args=(src, nb, dst, send))
+    child.start()
+    send.close()
+    try: error = receive.recv()
+    except EOFError: error = f'{src.relative_to(root)}: the process ended'
+    child.join()
+    return error
+
+def run_cells(src, nb, dst, send):
+    os.chdir(dst.parent)
+    shell = CaptureShell()
+    for c in nb.cells:
+        if c.cell_type != 'code' or 'skip-execution' in c.metadata.get('tags', []): continue
+        c.outputs = [nbformat.from_dict(o) for o in shell.run(c.source)]
+        if shell.exc: return send.send(failed(src, c, ''.join(traceback.format_exception(shell.exc))))
+    nb.cells.pop(0)
+    nbformat.write(nb, dst)
+    send.send(None)
+
+def in_kernel(src, nb, dst):
+    "Run all cells in a kernel of their own."
     client = NotebookClient(nb, timeout=None, kernel_name='python3', coalesce_streams=True, skip_cells_with_tag='skip-execution',
                             extra_arguments=['--IPKernelApp.log_level=40'], # no word on how it talks to us
                             resources={'metadata': {'path': dst.parent}})
     try: client.execute()
     except (CellControlSignal, DeadKernelError) as e:
-        bad = next((c for c in nb.cells if any(o.output_type == 'error' for o in c.get('outputs', []))), None)
-        return f'{src.relative_to(root)}, cell {bad.metadata.get("place", "added by the build") if bad else "unknown"}:\n{plain(str(e))}'
+        return failed(src, next((c for c in nb.cells if any(o.output_type == 'error' for o in c.get('outputs', []))), None), str(e))
     nb.cells.pop(0)
     nbformat.write(nb, dst)
 
@@ -191,6 +219,7 @@ def main(args):
 
     common = b''.join(o.read_bytes() for o in [*package, docs/'processors.py', docs/'showdoc.py']) + f'{setup} {args.exec} {os.environ.get("FLOWFM_DATA")}'.encode()
     errors = []
+    if not args.exec: import flowfm_tsai.all, nbdev.showdoc # noqa: F401 for all copies of this process
     shutil.copytree(nbs, work/'nbs', ignore=shutil.ignore_patterns('*.ipynb', '.*'), dirs_exist_ok=True) # what notebooks load
     for i, src in enumerate(notebooks, 1):
         dst, key = work/src.relative_to(root), hashlib.sha256(common + src.read_bytes()).hexdigest()
