@@ -1597,6 +1597,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/flowfm_tsai', 'doc_host': 
                                                                                         'flowfm_tsai/pretext/known.py'),
                                            'flowfm_tsai.pretext.known.KnownCallback.__init__': ( 'api/pretext/known.html#knowncallback.__init__',
                                                                                                  'flowfm_tsai/pretext/known.py'),
+                                           'flowfm_tsai.pretext.known.KnownCallback._draw_again': ( 'api/pretext/known.html#knowncallback._draw_again',
+                                                                                                    'flowfm_tsai/pretext/known.py'),
                                            'flowfm_tsai.pretext.known.KnownCallback.after_create': ( 'api/pretext/known.html#knowncallback.after_create',
                                                                                                      'flowfm_tsai/pretext/known.py'),
                                            'flowfm_tsai.pretext.known.KnownCallback.before_batch': ( 'api/pretext/known.html#knowncallback.before_batch',

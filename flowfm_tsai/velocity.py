@@ -79,17 +79,18 @@ class ConditionEmbedding(nn.Sequential):
 
 # %% ../nbs/api/03_velocity.ipynb #88814d84
 class KnownEmbedding(nn.Module):
-    "Known values and which they are, for the tokens: (B, 2 c_in, L) -> (B, N, dim); zero at first."
+    "Known values and which they are (B, 2 c_in, L) -> what the tokens and the conditions get of it, (B, N, dim) each; zero at first."
     def __init__(self,
         c_in:int, # Channels
         dim:int, # Width of the network
         patch_size:int, # Time steps in a patch
     ):
         super().__init__()
-        self.embed, self.skip = PatchEmbed1d(2*c_in, dim, patch_size, bias=False), nn.Sequential(nn.SiLU(), nn.Linear(dim, c_in))
+        self.c_in, self.skip = c_in, nn.Sequential(nn.SiLU(), nn.Linear(dim, c_in))
+        self.embed, self.mask = (PatchEmbed1d(n*c_in, dim, patch_size, bias=False) for n in (2, 1))
         for p in self.parameters(): nn.init.zeros_(p)
 
-    def forward(self, known): return self.embed(known)
+    def forward(self, known): return self.embed(known), self.mask(known[:, self.c_in:])
 
 # %% ../nbs/api/03_velocity.ipynb #ac7803ba
 class DiT1d(nn.Module):
@@ -123,12 +124,15 @@ class DiT1d(nn.Module):
         known:Optional[Tensor]=None, # (B, 2 c_in, L) values, of which the known ones count, and ones where they are known
     ) -> Tensor: # (B, c_in, L)
         c = self._condition(t.to(x.device), cond or {})
-        h = self.patch_embed(x) if known is None else self.patch_embed(x) + self.known(known)
+        h, where = self.patch_embed(x), c
+        if known is not None:
+            values, mask = self.known(known)
+            h, c, where = h + values, c + mask.mean(1, keepdim=True), c + mask
         h = h + sincos_positions(h.shape[1], self.dim, h.device).to(self.final_layer.linear.weight.dtype)
         for block in self.blocks: h = block(h, c)
         v = unpatchify(self.final_layer(h, c), self.c_in, x.shape[-1])
-        v = torch.addcmul(v, self._each_step(self.skip(c), x.shape[-1]), x)
-        return v if known is None else torch.addcmul(v, self._each_step(self.known.skip(c), x.shape[-1]), known[:, :self.c_in])
+        v = torch.addcmul(v, self._each_step(self.skip(where), x.shape[-1]), x)
+        return v if known is None else torch.addcmul(v, self._each_step(self.known.skip(where), x.shape[-1]), known[:, :self.c_in])
 
 # %% ../nbs/api/03_velocity.ipynb #9055bc15
 @patch

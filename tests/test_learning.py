@@ -7,7 +7,7 @@ from tsai.data.core import get_ts_dls
 from flowfm_tsai.all import *
 
 def train(X, epochs, make=flowfm_learner):
-    learn = make(get_ts_dls(X, bs=256), pretrained=False, dim=64, depth=2, n_heads=4, patch_size=4, seed=0, cbs=EMACallback(.99))
+    learn = make(get_ts_dls(X, bs=256), pretrained=False, dim=64, depth=2, n_heads=4, patch_size=4, seed=0, tasks=[], cbs=EMACallback(.99))
     with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(epochs, 3e-3)
     return learn
 

@@ -100,6 +100,14 @@ def after_create(self:KnownCallback):
     if not isinstance(model, JointModel): raise TypeError(f"KnownCallback is for a JointModel, got {type(model).__name__}")
     model.add_known()
 
+# %% ../../nbs/api/pretext/13_known.ipynb #7a9341e0
+@patch
+def _draw_again(self:KnownCallback, b, chosen):
+    "Noise anew, at times of the path itself for the chosen windows."
+    path = next(cb for cb in self.learn.cbs if isinstance(cb, PathCallback))
+    t = path.net.path.sample_t(len(b.t), generator=path.rand_generator(b.t.device), device=b.t.device)
+    b.xt, b.t, b.target = path.corrupt(b.x1, torch.where(chosen, t, b.t))
+
 # %% ../../nbs/api/pretext/13_known.ipynb #caaa3156
 @patch
 def before_batch(self:KnownCallback):
@@ -108,6 +116,7 @@ def before_batch(self:KnownCallback):
     chosen = torch.rand(b.shape[0], generator=gen) < self.p
     drawn = draw_known(self.kinds, *b.shape, gen) & chosen[:, None, None]
     known = drawn.to(b.x1.device) & ~b.x1.isnan()
+    self._draw_again(b, chosen.to(b.x1.device))
     b.known, b.target = known_input(b.x1, known), b.target.masked_fill(known, torch.nan)
     keep = torch.arange(b.shape[0]) if b.keep is None else b.keep.cpu()
     b.keep = keep[~chosen[keep]].to(b.x1.device)
