@@ -8,6 +8,7 @@ __all__ = ['completion_page', 'bench_completion']
 # %% ../../nbs/api/bench/11a_completion.ipynb #c942e03e
 from functools import lru_cache
 from pathlib import Path
+from typing import Optional
 import numpy as np
 import torch
 import matplotlib.pyplot as plt
@@ -121,7 +122,8 @@ class CompletionBench(Workplace):
     def trained(self, source, length, mask):
         "A generator, trained unless an earlier run has."
         X, s = completion_windows(source, length)[0], self.settings
-        make = lambda: flowfm_learner(get_ts_dls(X, bs=s['bs'], inplace=False), pretrained=False, seed=0, mask=mask)
+        patch = None if source.endswith('.npz') else s['patch_size']
+        make = lambda: flowfm_learner(get_ts_dls(X, bs=s['bs'], inplace=False), pretrained=False, seed=0, mask=mask, patch_size=patch)
         return self.later(f"models/{_key(source, X)}/{mask or 'usual'}", make, max(1, round(s['steps']*s['bs']/len(X))), s['lr'])
 
 def _key(source, X): return f'{Path(source).stem}-{X.shape[-1]}'
@@ -186,7 +188,9 @@ def completion_page(
         figure = f'![Windows, bands and truth](completion_{key}.png)'
         return '\n\n'.join([f'## {name}, {steps} steps', f'{_costs(cells)}.', *tables, figure])
     parts = '\n\n'.join(part(k, c) for k, c in result['cells'].items())
-    return page('completion', command=result['command'], parts=parts, **result['settings'])
+    s = result['settings']
+    patches = f" with patches of {s['patch_size']} for tables" if s['patch_size'] else ''
+    return page('completion', command=result['command'], parts=parts, patches=patches, **s)
 
 # %% ../../nbs/api/bench/11a_completion.ipynb #e57e903f
 def bench_completion(
@@ -196,6 +200,7 @@ def bench_completion(
     length:int=96, # Time steps of a window of a table
     windows:int=64, # Test windows, evenly chosen
     samples:int=20, # For each window
+    patch_size:Optional[int]=None, # Time steps in a patch, for windows of a table; as in `flowfm_learner` by default
     steps:int=1500, # Batches of a training
     bs:int=64, # Batch size
     lr:float=2e-3, # Highest learning rate
@@ -205,7 +210,8 @@ def bench_completion(
     given, sources, cells = dict(locals()), [s.strip() for s in data.split(',')], {}
     if samples < 2: raise ValueError(f"samples={samples}: expected at least 2")
     for s in sources: completion_windows(s, length) # an error now, not after hours
-    b = CompletionBench(work, dict(length=length, windows=windows, samples=samples, steps=steps, bs=bs, lr=lr), fresh)
+    settings = dict(length=length, windows=windows, samples=samples, patch_size=patch_size, steps=steps, bs=bs, lr=lr)
+    b = CompletionBench(work, settings, fresh)
     for s in sources:
         key = _key(s, completion_windows(s, length)[0])
         once = lambda t, m: b.once(f"scores/{key}/{list(TASKS).index(t)}/{m}", lambda: b.cell(s, length, t, m))
