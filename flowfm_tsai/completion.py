@@ -106,24 +106,24 @@ def field(self:_Completer, rows, given=None):
 
 @patch
 def piece(self:_Completer, x1, known, rows, noise):
-    "Complete windows (B, C, L) of the length of training."
+    "Complete windows (B, C, L) of the length of training: these, and how often the network was evaluated."
     path, start = self.model.path, noise()
     field, cost = self.field(rows, known_input(x1, known) if self.trained else None)
     if self.trained: x, nfe = self.sampler(pinned(field, path, x1, known, start), start, path)
     else: x, nfe = walk_to_known(field, path, x1, known, noise, self.steps)
-    self.nfe += nfe*cost
-    return torch.where(known, x1, x)
+    return torch.where(known, x1, x), nfe*cost
 
 # %% ../nbs/api/24a_completion.ipynb #730bbeb4
 @patch
 def __call__(self:_Completer, x1, known, rows, noise):
     "Complete windows (B, C, L) of any length; `noise`: time steps -> noise (B, C, steps)."
-    n, trained, self.nfe = x1.shape[-1], self.model.seq_len, 0
+    n, trained, spent = x1.shape[-1], self.model.seq_len, 0
     x1, known = (torch.nn.functional.pad(v, (0, max(n, trained) - n)) for v in (x1, known))
     for a, b in _pieces(n, trained):
         if known[..., a:min(b, n)].all(): continue
-        x1[..., a:b] = self.piece(x1[..., a:b], known[..., a:b], rows, lambda: noise(b - a))
-        known[..., a:b] = True
+        x1[..., a:b], nfe = self.piece(x1[..., a:b], known[..., a:b], rows, lambda: noise(b - a))
+        known[..., a:b], spent = True, spent + nfe
+    self.nfe = max(self.nfe, spent)
     return x1[..., :n]
 
 # %% ../nbs/api/24a_completion.ipynb #7e5508c8
@@ -166,7 +166,7 @@ def _to_complete(self:JointModel, X, first, n):
 @patch
 def _put_known(self:JointModel, X, made):
     "Raw windows over what was made, (K, C, L) or (K, n, C, L)."
-    raw = self.units.kept(X)
+    raw = self.units.kept(X).cpu()
     raw = raw[:, None] if made.ndim == 4 else raw
     return torch.where(raw.isnan(), made.to(torch.promote_types(raw.dtype, torch.float32)), raw)
 
