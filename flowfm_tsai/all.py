@@ -13,6 +13,7 @@ from .pretrained import from_pretrained, shipped
 from .data.storage import HARData, WindowArray, open_windows
 from .data.splits import check_splits, few_labels, leave_one_subject_out, random_split, subject_folds
 from .data.augment import TimeShift, WindowTransform
+from .data.frames import frame_windows
 from .plots import plot_confusion, plot_signals, plot_tsne
 from .classifiers import linear_classifier, scores
 from .metrics import fit_features, generation_metrics
@@ -25,7 +26,7 @@ from .text2signal import text2signal_learner, text_dls
 from . import zero_shot # noqa: F401 learn.classify
 from .wearables import har # har.load, har.pool
 from .wearables.har import WATCH_CHANNELS, watch_windows
-from .wearables.tfms import WRIST_TFMS, MirrorSides, RandomRotation, wearable_tfms
+from .wearables.tfms import WRIST_TFMS, RandomRotation, wearable_tfms
 
 __all__ = [
     'flowfm_learner', 'difffm_learner', 'distill_learner', 'JointLearner', # learners
@@ -40,8 +41,9 @@ __all__ = [
     'fit_features', 'generation_metrics', # how good signals are
     'plot_signals', 'plot_tsne', 'plot_confusion', # figures
     'open_windows', 'HARData', 'WindowArray', # windows on disk
+    'frame_windows', # rows at any times
     'subject_folds', 'leave_one_subject_out', 'random_split', 'few_labels', 'check_splits', # splits
-    'WindowTransform', 'TimeShift', 'RandomRotation', 'MirrorSides', 'wearable_tfms', 'WRIST_TFMS', # augmentation
+    'WindowTransform', 'TimeShift', 'RandomRotation', 'wearable_tfms', 'WRIST_TFMS', # augmentation
     'har', 'watch_windows', 'WATCH_CHANNELS'] # recordings from the wrist
 
 register() # `ts_learner(dls, 'FlowFM')`
