@@ -194,10 +194,10 @@ def _save_windows(out, X, meta):
     print(f'{X.reshape(-1, *X.shape[-2:]).shape[0]} windows are in {out}')
 
 # %% ../nbs/api/30b_applying.ipynb #7543a104
-@choices(out=_SIGNALS)
+@choices(weights=shipped(), out=_SIGNALS)
 def impute(
     data:str, # Windows, a file or a folder, with NaN where values are missing; or a table, a row for each moment, with empty cells
-    weights:str='pretrained', # Folder of `flowfm pretrain`, best with `--mask mixed`, or other weights that generate
+    weights:str='wrist-tiny', # Folder or Hub id of pretrained weights, best of `flowfm pretrain --mask mixed`, or those that ship
     out:str='imputed.csv', # Table, or file for windows
     columns:Optional[str]=None, # Of a table: names of the channels, with commas between; all columns with numbers by default
     n:int=20, # Samples, of which the quantiles are taken
@@ -224,11 +224,11 @@ def impute(
     return made
 
 # %% ../nbs/api/30b_applying.ipynb #7222c168
-@choices(out=_SIGNALS)
+@choices(weights=shipped(), out=_SIGNALS)
 def forecast(
     data:str, # Windows, a file or a folder; or a table, a row for each moment
     horizon:int, # Time steps to go on
-    weights:str='pretrained', # Folder of `flowfm pretrain`, best with `--mask mixed`, or other weights that generate
+    weights:str='wrist-tiny', # Folder or Hub id of pretrained weights, best of `flowfm pretrain --mask mixed`, or those that ship
     out:str='forecast.csv', # Table, or file for windows
     columns:Optional[str]=None, # Of a table: names of the channels, with commas between; all columns with numbers by default
     time:Optional[str]=None, # Of a table: column of the time, which goes on; found by its name by default

@@ -38,18 +38,23 @@ def recordings(tmp_path):
     watch = pd.concat(parts, ignore_index=True)
     watch.assign(time=np.arange(len(watch))/50).round(4).to_csv(tmp_path/'watch.csv', index=False)
     parts[0][['time', 'x', 'y', 'z']].round(4).to_csv(tmp_path/'new.csv', index=False)
+    gaps = pd.DataFrame(made[0].T, columns=list('xyz')) # ten seconds in g, at 30 Hz
+    gaps.loc[100:150] = np.nan
+    gaps.to_csv(tmp_path/'gaps.csv', index=False)
     return tmp_path
 
 def test_shell(recordings):
     "The lines of the section Shell, one after the other, from the table of a device to predictions in another table."
     lines = [line for line in blocks('sh')[-1].splitlines() if line.startswith('flowfm')]
-    assert [shlex.split(line)[1] for line in lines] == ['windows', 'finetune', 'predict', 'classify', 'embed', 'generate']
+    assert [shlex.split(line)[1] for line in lines] == ['windows', 'finetune', 'predict', 'classify', 'embed', 'generate', 'impute']
     for line in lines: flowfm(*shlex.split(line, comments=True)[1:], *(('--epochs', 2) if 'finetune' in line else ()), cwd=recordings)
     said = pd.read_csv(recordings/'predictions.csv')
     assert (said['class'] == 'jogging').mean() > .8 and {'start', 'end', 'p(jogging)', 'p(sitting)'} <= set(said)
     assert {'scores.json', 'predictions.csv', 'confusion.png'} <= {f.name for f in (recordings/'finetuned').iterdir()}
     assert set(pd.read_csv(recordings/'classes.csv')['class']) <= {'walking', 'jogging', 'sitting'}
     assert len(pd.read_csv(recordings/'embeddings.csv')) == len(np.load(recordings/'windows.npz')['X'])
+    gaps, filled = (pd.read_csv(recordings/f'{f}.csv') for f in ('gaps', 'filled'))
+    assert filled.notna().all(axis=None) and (filled == gaps)[gaps.notna()].where(gaps.notna(), True).all(axis=None)
     assert len(pd.read_csv(recordings/'jogging.csv')) == 16*300 and (recordings/'jogging.png').stat().st_size > 10_000
 
 def test_links():
