@@ -6,15 +6,20 @@
 __all__ = ['predict', 'embed', 'classify', 'generate', 'impute', 'forecast']
 
 # %% ../nbs/api/30b_applying.ipynb #3f121e45
+from functools import lru_cache, partial
+from glob import glob
+from pathlib import Path
 from typing import Optional
 import numpy as np
 import pandas as pd
+import torch
 from fastcore.meta import delegates
 from .core import *
 from .sampling import *
 from .saving import *
 from .data.storage import *
 from .pretrained import *
+from .scheduler import *
 from .plots import *
 from .zero_shot import *
 import flowfm_tsai.completion # noqa: F401 model.impute, model.forecast
@@ -48,6 +53,17 @@ def predict(
     table = prediction_table(windows, model.predict(windows.X[:], bs), model.task['classes'])
     return _save_classes(table, out, 'predictions')
 
+# %% ../nbs/api/30b_applying.ipynb #8894d152
+_loaded = lru_cache(1)(from_pretrained) # by a worker, once for all of its recordings
+
+def _embedded(data, weights, bs, options):
+    "Windows of a file, and their representations."
+    model = _loaded(weights)
+    windows = windows_for(model, data, **options)
+    return windows, model.get_embeddings(windows.X[:], bs).numpy()
+
+def _as_table(times, Z): return times.join(pd.DataFrame(Z, columns=[f'z{i}' for i in range(Z.shape[1])]))
+
 # %% ../nbs/api/30b_applying.ipynb #e841e53f
 _EMBEDDINGS = ('.npz', *TABLES)
 
@@ -58,13 +74,15 @@ def embed(
     weights:str='wrist-tiny', # Folder or Hub id of pretrained weights, or those that ship
     out:str='embeddings.npz', # File .npz for the representations `Z`, with `y` and `pid`; or a table
     bs:int=256, # Windows in one batch
+    scheduler:Optional[str]=None, # Of many recordings: 'local', 'local:4', or the address of a Dask scheduler; this process by default
     **kwargs
 ) -> np.ndarray: # (N, D)
-    "Write the representation of each window."
-    out, model = writable_file(out, _EMBEDDINGS, inputs=(data,)), from_pretrained(weights)
-    windows = windows_for(model, data, **kwargs)
-    Z = model.get_embeddings(windows.X[:], bs).numpy()
-    if is_table(out): save_table(window_times(windows).join(pd.DataFrame(Z, columns=[f'z{i}' for i in range(Z.shape[1])])), out)
+    "Write the representation of each window. Of many recordings, such as 'folder/*.csv', those that can't be read are named at the end."
+    if '*' in data: return _embed_many(data, weights, writable_file(out, _EMBEDDINGS), bs, scheduler, kwargs)
+    if scheduler: raise ValueError(f"scheduler={scheduler!r} is for many recordings, such as 'folder/*.csv', and data={data!r} is one")
+    out = writable_file(out, _EMBEDDINGS, inputs=(data,))
+    windows, Z = _embedded(data, weights, bs, kwargs)
+    if is_table(out): save_table(_as_table(window_times(windows), Z), out)
     else: _save_arrays(out, Z=Z, **windows.arrays())
     print(f'{len(Z)} representations of {Z.shape[1]} numbers are in {out}')
     return Z
@@ -75,6 +93,34 @@ def _save_arrays(out, **arrays):
     def write(p):
         with open(p, 'wb') as f: np.savez_compressed(f, **arrays)
     write_whole(out, write)
+
+# %% ../nbs/api/30b_applying.ipynb #721f1a06
+def _embed_one(file, weights, bs, options):
+    "When the windows of a recording were, and their representations, by one thread: everywhere the same numbers."
+    was = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try: windows, Z = _embedded(file, weights, bs, options)
+    finally: torch.set_num_threads(was)
+    times = window_times(windows)
+    times.insert(0, 'recording', Path(file).name)
+    return times, Z
+
+def _embed_many(pattern, weights, out, bs, scheduler, options):
+    "Write the representations of all recordings, in the order of their names."
+    files = [f for f in sorted(glob(pattern)) if not Path(f).samefile(out)] if out.exists() else sorted(glob(pattern))
+    if not files: raise FileNotFoundError(f"data={pattern!r}: there is no such file")
+    made = in_order(partial(_embed_one, weights=weights, bs=bs, options=options), files, scheduler)
+    parts = list(with_bar(zip(files, made), len(files) > 1))
+    good, bad = [p for _, (p, why) in parts if why is None], {Path(f).name: why for f, (_, why) in parts if why}
+    if good:
+        times, Z = pd.concat([t for t, _ in good], ignore_index=True), np.concatenate([z for _, z in good])
+        if is_table(out): save_table(_as_table(times, Z), out)
+        else: _save_arrays(out, Z=Z, **{k: times[k].to_numpy(str if times[k].dtype == object else None) for k in times})
+        print(f'{len(Z)} representations of {Z.shape[1]} numbers, of {len(good)} recordings, are in {out}')
+    if bad:
+        rest = f"; the others are in {out}" if good else ''
+        raise ValueError(f"{len(bad)} of {len(files)} recordings couldn't be read{rest}: " + '; '.join(f'{f}: {w}' for f, w in bad.items()))
+    return Z
 
 # %% ../nbs/api/30b_applying.ipynb #4fbb6eae
 @choices(weights=shipped(), out=TABLES, by=WAYS)
