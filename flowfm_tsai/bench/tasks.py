@@ -194,7 +194,7 @@ def probe(self:TaskBench, row, source, name, k):
 def tune(self:TaskBench, row, source, name, k):
     "Counts after fine-tuning, with few labels, for the first draws, and with many."
     data, (few, many, test), s = self.open(name), self.draws(name, k), self.settings
-    start = self.model(row, source, name, k)[0] if row.trained else False
+    start = False if row is UNTRAINED else self.model(row, source, name, k)[0]
     def judge(i): return _counts(data, test, fine_tune(judged_dls(data, i, test, WRIST_TFMS), start, s['tune_epochs'], seed=k).pred)
     return dict(few=[judge(i) for i in few[:s['tune_draws']]], many=[judge(many)])
 
@@ -202,7 +202,7 @@ def tune(self:TaskBench, row, source, name, k):
 @patch
 def cell(self:TaskBench, row, source, name, k, tuned=False):
     "What a row counts on a fold of a set, now or in an earlier run."
-    alone, measure = row.features or tuned and not row.trained, self.tune if tuned else self.probe
+    alone, measure = row.features or tuned and row is UNTRAINED, self.tune if tuned else self.probe
     folder = f"cells/{'alone' if alone else source.key}/{row.key}/{name}/{k}"
     return self.once(f"{folder}/{'tuned' if tuned else 'probe'}", lambda: measure(row, source, name, k))
 
