@@ -18,7 +18,7 @@ from torch import nn, Tensor
 from fastcore.basics import patch
 from fasttransform import Pipeline, Transform
 import tsai.data.preprocessing as preprocessing
-from tsai.data.core import NoTfmLists, TSTensor
+from tsai.data.core import NoTfmLists, NumpyDataLoader, TSTensor
 from .core import *
 
 # %% ../nbs/api/07_units.ipynb #b17fead7
@@ -34,6 +34,17 @@ def finite_windows(
     i, c, t = found.nonzero()[0].tolist()
     raise ValueError(f"{name}: infinite values (or larger than float32 holds), the first in window {first+i}, channel {c}, step {t}: "
                      "replace them, or mark them missing with NaN")
+
+# %% ../nbs/api/07_units.ipynb #d99472a6
+def _wide(get_idxs):
+    "tsai's numbers of windows, as integers that don't overflow."
+    def get_wide_idxs(self):
+        idxs = get_idxs(self)
+        return idxs.astype(np.int64) if isinstance(idxs, np.ndarray) else idxs
+    get_wide_idxs.wraps = get_idxs
+    return get_wide_idxs
+
+NumpyDataLoader.get_idxs = _wide(getattr(NumpyDataLoader.get_idxs, 'wraps', NumpyDataLoader.get_idxs))
 
 # %% ../nbs/api/07_units.ipynb #a5e869c8
 class Intake:
