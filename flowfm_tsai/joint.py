@@ -403,6 +403,41 @@ def _some_items(dls, n=1024):
     ds = dls.train.dataset
     return plain(ds[torch.linspace(0, len(ds)-1, min(n, len(ds))).long().tolist()][0])
 
+# %% ../nbs/api/23_joint.ipynb #55008283
+def _without_level(config, stage):
+    "What has to be as in a checkpoint: in a downstream task not `per_window`."
+    return {k: v for k, v in config.items() if k != 'per_window' or stage == 'pretrain'}
+
+def _no_forecast(dls, c_in):
+    "Why targets (N, channels, steps) can't be taken relative to the last values of their windows; `None` if they can."
+    channels, lines = dls.train.dataset[[0]][1].shape[1], Intake(dls).affine()
+    if channels != c_in: return f"the targets have {channels} channels, and the windows {c_in}: a forecast has the channels of its windows"
+    if lines is None or (lines[0] < 0).any():
+        return ("the dataloaders change windows in a way that can't be undone (standardise each by itself, clip, derive channels), so "
+                "their last values aren't what the targets go on from: leave that transform out, per_window does it")
+
+# %% ../nbs/api/23_joint.ipynb #c628ec22
+def _goes_on(dls, n=1024):
+    "Whether targets (N, C, steps) begin near the last values of their windows, and vary alike."
+    intake, tl = Intake(dls), dls.train.dataset.tls[-1]
+    idxs = torch.linspace(0, len(tl)-1, min(n, len(tl))).long().tolist()
+    x, y = intake.raw(n=n)[:, intake.affine()[0]], torch.as_tensor(np.asarray(split_items(tl, idxs))).float()
+    spread = channel_stats([x])[1]
+    jump = (y[..., 0] - x[..., -1]).abs().nanmedian(0).values
+    return bool((jump <= 2*spread).all() and (channel_moments([y])[1] <= 5*spread).all() and (spread <= 5*channel_stats([y])[1]).all())
+
+def _levels(dls, stage, c_in, asked, source):
+    "Whether windows lose their level, and whether targets are relative to the last one."
+    usual = source is not None and source.config['per_window'] if asked is None else asked
+    if stage == 'pretrain' or dls.cat or dls.train.dataset[[0]][1].ndim != 3: return usual, False
+    why = _no_forecast(dls, c_in)
+    if asked and why: raise ValueError(f"per_window=True: {why}")
+    if why or asked is False: return usual, False
+    if asked or _goes_on(dls): return True, True
+    warn("the targets have the shape of a forecast, and don't begin where their windows end, or vary otherwise: they are learnt as any "
+         "other numbers. If they do go on from their windows, in the same units, pass per_window=True", 5)
+    return usual, False
+
 # %% ../nbs/api/23_joint.ipynb #1c8ae91e
 def _build(dls, arch, stage, c_in, config):
     "A new model for dataloaders."
@@ -449,13 +484,15 @@ def create_joint_model(
 ) -> JointModel: # On the dataloaders' device, with its units set
     "Build the model that the dataloaders need, and start it from `source` if given."
     stage, (c_in, steps) = stage or dls_stage(dls), next(Intake(dls).windows(max_n=1)).shape[1:]
+    per_window, ahead = _levels(dls, stage, c_in, config.get('per_window'), source)
     if source is not None:
-        check_source(source, arch, c_in, config)
+        check_source(source, arch, c_in, _without_level(config, stage))
         config = {**source.config, 'dropout': config.get('dropout', source.config['dropout'])}
         config.pop('c_in')
     else: config.setdefault('patch_size', default_patch(steps))
     if custom_head is not None: config['custom_head'] = custom_head
-    model = _build(dls, arch if source is None else type(source), stage, c_in, config)
+    model = _build(dls, arch if source is None else type(source), stage, c_in, {**config, 'per_window': per_window})
+    model.ahead = ahead
     model.task = dls_task(dls) if stage == 'downstream' else None
     if source is None: model.units.fit(dls, model.config['patch_size'])
     else:
@@ -525,12 +562,27 @@ def _check_dls(dls, stage):
     set_epoch_order(dls.train)
     return stage or own
 
+# %% ../nbs/api/23_joint.ipynb #1390d993
+class ChannelMSE:
+    "Mean squared error in the deviations of channels."
+    def __init__(self, std): self.std, self.reduction = std, 'mean' # (C, 1) or (C, H), in the units of the targets
+    def __call__(self, pred, y, reduction=None):
+        std = self.std.to(pred.device)
+        return masked_mse(pred/std, plain(y)/std, reduction or self.reduction)
+
+def _forecast_loss(model):
+    "The loss of a model that forecasts."
+    u = model.units
+    std = torch.where(u.std > 0, u.std/u.in_scale.abs(), 1.)[:, None]/torch.tensor(model.task['scale']).to(u.std).abs()
+    return ChannelMSE(std.float().cpu())
+
 # %% ../nbs/api/23_joint.ipynb #a11f8aec
-def _loss_and_metrics(dls, loss_func, metrics):
+def _loss_and_metrics(dls, model, loss_func, metrics):
     "What a downstream task is trained and judged by."
     own = getattr(dls, 'loss_func', None) or getattr(dls.train_ds, 'loss_func', None) or MSELossFlat()
     classes = dls_task(dls)['kind'] == 'classes'
     unweighted = isinstance(getattr(own, 'func', None), nn.CrossEntropyLoss) and own.func.weight is None
+    if loss_func is None and model.ahead and isinstance(getattr(own, 'func', None), nn.MSELoss): loss_func = _forecast_loss(model)
     if loss_func is None: loss_func = CrossEntropyLossFlat(label_smoothing=LABEL_SMOOTHING) if classes and unweighted else own
     return loss_func, accuracy if metrics is None and classes else metrics
 
@@ -552,7 +604,7 @@ def _around(dls, model, stage, source, tasks, loss_func, metrics, augment, cbs, 
     "The learner around a model."
     if stage == 'pretrain': return JointLearner(dls, model, loss_func=TaskLoss(), cbs=[*L(tasks), *L(cbs)], metrics=metrics, **kwargs)
     model.velocity.requires_grad_(False) # takes no part
-    loss_func, metrics = _loss_and_metrics(dls, loss_func, metrics)
+    loss_func, metrics = _loss_and_metrics(dls, model, loss_func, metrics)
     cbs = [FiniteCallback(), *([AugmentCallback(augment)] if augment else []), *L(cbs)]
     learn = JointLearner(dls, model, loss_func=loss_func, cbs=cbs, metrics=metrics, **{'splitter': ts_splitter, **kwargs})
     if source is not None: learn.freeze()
@@ -578,15 +630,16 @@ def joint_learner(
     depth:Optional[int]=None, # Blocks in each network, instead of the size's own
     n_heads:Optional[int]=None, # Attention heads, instead of the size's own
     dropout:Optional[float]=None, # Dropout in the encoder
+    per_window:Optional[bool]=None, # Take each window's own level and scale out; by default for forecasts, and as in the pretrained weights
     config:Union[str, dict, None]=None, # Networks by name ('paper', 'plain'), or further arguments of the model
     augment:Optional[list]=None, # Downstream: random batch transforms for training; by default those that go with the weights; `[]`: none
     **kwargs, # Further arguments of fastai's `Learner`
 ) -> JointLearner:
     "The learner behind `flowfm_learner` and `difffm_learner`."
     stage = _check_dls(dls, stage)
-    named = dict(size=size, patch_size=patch_size, dim=dim, depth=depth, n_heads=n_heads, dropout=dropout)
+    named = dict(size=size, patch_size=patch_size, dim=dim, depth=depth, n_heads=n_heads, dropout=dropout, per_window=per_window)
     given = {**model_config(config), **{k: v for k, v in named.items() if v is not None}}
-    source = shipped_model(dls, arch, given) if pretrained is True else find_pretrained(pretrained)
+    source = shipped_model(dls, arch, _without_level(given, stage)) if pretrained is True else find_pretrained(pretrained)
     dls.d # draws a batch: before the seed
     if seed is not None: set_seed(seed)
     model = create_joint_model(dls, arch, stage, source, custom_head=custom_head, **given)
