@@ -155,18 +155,20 @@ def _summary(samples, quantiles):
 # %% ../nbs/api/24a_completion.ipynb #4c0ce162
 @patch
 def _to_complete(self:JointModel, X, first, n):
-    "Some raw windows, standardised, and which of their values are known."
+    "Some raw windows, standardised, which of their values are known, and their levels and scales if these were taken out."
     x = finite_windows(X, first, n)
     seen, known = self.units.take(x, self.config['patch_size']), self.units.known(x)
     if not known.flatten(1).any(1).all():
         i = first + int((~known.flatten(1).any(1)).nonzero()[0])
         raise ValueError(f"window {i} has no known value, so there is nothing to complete: leave it out, or use generate()")
-    return self.standardise(seen).float().nan_to_num(0.), known
+    z = self.units.by_training(seen).float().masked_fill(~known, torch.nan)
+    windows = window_stats(z) if self.units.per_window else None
+    return self.standardise(seen.masked_fill(~known, torch.nan)).float().nan_to_num(0.), known, windows
 
 @patch
 def _put_known(self:JointModel, X, made):
     "Raw windows over what was made, (K, C, L) or (K, n, C, L)."
-    raw = self.units.kept(X).cpu()
+    raw = self.units.kept_windows(X).cpu()
     raw = raw[:, None] if made.ndim == 4 else raw
     return torch.where(raw.isnan(), made.to(torch.promote_types(raw.dtype, torch.float32)), raw)
 
@@ -203,12 +205,13 @@ def impute(self:JointModel,
 @patch
 def _imputed(self:JointModel, complete, X, first, many, n, gen):
     "Samples (K, n, C, L) of some windows, in raw units."
-    x1, known = self._to_complete(X, first, many)
+    x1, known, windows = self._to_complete(X, first, many)
     k, c = x1.shape[:2]
     sources, rows = _sources(k*n, gen), torch.arange(first, first + k).repeat_interleave(n)
     noise = lambda steps: _draw(sources, c, steps).to(x1.device)
     made = complete(x1.repeat_interleave(n, 0), known.repeat_interleave(n, 0), rows, noise)
-    return self.check_finite(self.units.unstandardise(made).float().cpu(), 'sample', first*n).unflatten(0, (k, n))
+    raw = self.units.unstandardise(made, windows if windows is None else windows.repeat_interleave(n, 0))
+    return self.check_finite(raw.float().cpu(), 'sample', first*n).unflatten(0, (k, n))
 
 # %% ../nbs/api/24a_completion.ipynb #55478e39
 @patch

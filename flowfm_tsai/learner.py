@@ -111,7 +111,7 @@ def difffm_learner(
 # %% ../nbs/api/24_learner.ipynb #be01f480
 @_documented
 @delegates(joint_learner, keep=True, but=['arch', 'tasks', 'stage', 'pretrained', 'config', 'size', 'patch_size', 'dim', 'depth', 'n_heads',
-                                          'dropout', 'custom_head', 'augment'])
+                                          'dropout', 'per_window', 'custom_head', 'augment'])
 def distill_learner(
     dls, # tsai dataloaders with windows such as the model was trained on; targets are left unused
     pretrained, # The model to distil: a folder, a Hub id, a `Learner` or a model

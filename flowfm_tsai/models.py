@@ -77,6 +77,12 @@ def _head_spec(custom_head):
     name = next((k for k, v in HEADS.items() if v is func), None)
     return name and dict(name=name, **{k: list(v) if isinstance(v, (tuple, list)) else v for k, v in args.items()})
 
+# %% ../nbs/api/08_models.ipynb #189f7bad
+def _is_forecast(spec, c_in):
+    "Whether a head says some steps for each channel that goes in."
+    shape = (spec or {}).get('d')
+    return isinstance(shape, list) and len(shape) == 2 and shape[0] == c_in
+
 # %% ../nbs/api/08_models.ipynb #4b7e0c95
 class JointModel(Part, nn.Module):
     "Representation encoder, velocity network and downstream head, with a path to train along and a sampler."
@@ -101,6 +107,7 @@ class JointModel(Part, nn.Module):
         inputs:Optional[dict]=None, # What `generate` takes for a condition: keyword, and `condition`, encoder's `name`, arguments
         path:Union[str, dict, Part]='linear', # How noise turns into data: a part of `PATHS`
         sampler:Union[str, dict, Part]='ode', # The way back: a part of `SAMPLERS`
+        per_window:Optional[bool]=None, # Take each window's own level and scale out (see `Units`); by default for forecasts
         custom_head:Optional[Callable]=None, # A module, or a function of (head_nf, c_out, seq_len=1); it gets (B, head_nf, 1)
     ):
         given = {k: v for k, v in locals().items() if k in inspect.signature(JointModel.__init__).parameters and k != 'self'}
@@ -116,11 +123,15 @@ class JointModel(Part, nn.Module):
         self.velocity = DiT1d(c_in, **s, **common, conditions=conditions, rotary=rotary, known=known)
         self.head = custom_head if isinstance(custom_head, nn.Module) else (custom_head or linear_head)(self.head_nf, c_out, 1)
         self.head_spec, self.task, self.card = _head_spec(custom_head), None, {}
-        self.units, self.projectors = Units(c_in), nn.ModuleDict()
+        forecasts = _is_forecast(self.head_spec, c_in)
+        per_window = forecasts if per_window is None else bool(per_window)
+        self.ahead = forecasts and per_window # whether the head says what comes after a window, relative to its last value
+        self.units, self.projectors = Units(c_in, per_window), nn.ModuleDict()
         self.path, self.sampler = PATHS.build(path), SAMPLERS.build(sampler)
         if not self.sampler.fits(self.path): raise ValueError(f"sampler={self.sampler} can't follow the path {self.path}")
         self.register_buffer('trained_len', torch.tensor(0)) # window length that the velocity network was trained on; 0: never
         self.nfe = 0 # evaluations of the velocity network per sample, in the last `generate`
+        given['per_window'] = per_window
         self.args.update({**given, **s}, conditions=conditions, inputs=self.inputs) # a subclass may pass them on unnamed
         del self.args['custom_head'] # a function may be anything, and a checkpoint has its name
 
@@ -169,7 +180,7 @@ def weights(self:JointModel,
 def standardise(self:JointModel,
     x:Tensor, # (B, C, L) as the dataloaders give it
 ) -> Tensor: # (B, C, L) standardised; NaN stays NaN
-    "Standardise by channel with the training set's statistics."
+    "Standardise by channel with the training set's statistics, and with `per_window` each window by itself."
     return self.units.standardise(x)
 
 @patch
@@ -202,6 +213,15 @@ def represent(self:JointModel,
     r = self.backbone(x1[keep])
     return r.new_zeros(len(x1), self.head_nf).index_copy(0, keep, r)
 
+# %% ../nbs/api/08_models.ipynb #8dd398a7
+@patch
+def _said(self:JointModel, out, x):
+    "What a head says of windows, in the units of the targets."
+    if not self.ahead: return out
+    y, task = self.units.ahead(out, plain(x)), self.task or {}
+    if (task.get('scale', 1.), task.get('shift', 0.)) == (1., 0.): return y
+    return (y - torch.tensor(task['shift'], device=y.device))/torch.tensor(task['scale'], device=y.device)
+
 # %% ../nbs/api/08_models.ipynb #97ad4f0b
 @patch
 def forward(self:JointModel,
@@ -214,7 +234,7 @@ def forward(self:JointModel,
 ): # (B, c_out) or what a custom head makes; with `t`, the velocity (B, C, L); for a batch, each task's prediction by name
     "Classify windows, predict velocities, or do what the tasks of a batch ask for."
     if not isinstance(x, Tensor): return x.predictions(self)
-    if t is None: return self.head(self._features(x).unsqueeze(-1))
+    if t is None: return self._said(self.head(self._features(x).unsqueeze(-1)), x)
     if x1 is not None: cond = {'r': self.represent(x1, keep), **(cond or {})}
     return self.velocity(x, t, cond, known)
 
@@ -404,6 +424,13 @@ def _ends(self:JointModel, like, y, asked, steps, each, gen):
         return own.where(own > 0, steps)[each % len(own)] # of a window without any value nothing is known
     return torch.full_like(each, steps) if asked or not self.lengths else self._drawn_lengths(y, each, gen)
 
+# %% ../nbs/api/08_models.ipynb #4d61c28a
+@patch
+def _windows(self:JointModel, like, each, gen):
+    "Level and scale of each signal; `None` where windows keep their own."
+    if like is None or not self.units.per_window: return self.units.draw(len(each), gen)
+    return window_stats(self.units.by_training(like))[(each % len(like)).to(like.device)]
+
 # %% ../nbs/api/08_models.ipynb #d9edf4ae
 @patch
 def check_finite(self:JointModel,
@@ -444,7 +471,8 @@ def generate(self:JointModel,
     each = torch.arange(_rows(vectors if like is None else {'r': like, **vectors}, names)).repeat_interleave(int(n))
     gen = make_generator(seed, generator)
     ends = self._ends(like, given.get('y'), seq_len, steps, each, gen)
-    return self._sample(sampler, vectors, like, scales, each, ends, steps, gen, bs, progress)
+    windows = self._windows(like, each, gen)
+    return self._sample(sampler, vectors, like, scales, each, ends, steps, gen, bs, progress, windows)
 
 def _warn_longer(steps, trained):
     warn(f"signals of {steps} time steps are longer than the windows that this model was trained on ({trained}): "
@@ -467,8 +495,8 @@ def field(self:JointModel,
     return self.velocity(x.to(d), t, cond and {k: v.to(d) for k, v in cond.items()}, known if known is None else known.to(d)).float()
 
 @patch
-def _sample(self:JointModel, sampler, vectors, like, scales, each, ends, seq_len, gen, bs, progress):
-    "Signals in batches; `each`: which row of the conditions one has, `ends`: how long it is."
+def _sample(self:JointModel, sampler, vectors, like, scales, each, ends, seq_len, gen, bs, progress, windows=None):
+    "Signals in batches; `each`: which row of the conditions one has, `ends`: how long it is, `windows`: its level and scale."
     starts, device, steps = range(0, len(each), bs), self.trained_len.device, self._canvas(seq_len)
     steps_bar = progress is not False and len(starts) == 1
     if progress is None: progress = len(starts) > 1
@@ -481,7 +509,8 @@ def _sample(self:JointModel, sampler, vectors, like, scales, each, ends, seq_len
             cond |= {k: v[which % len(v)].to(device) for k, v in vectors.items()}
             field, cost = guided(self.field, cond, scales)
             x1, nfe = sampler(within(field, past) if self.lengths else field, noise, self.path, gen, steps_bar)
-            x1 = self.check_finite(self.units.unstandardise(x1).float(), 'signal', i)
+            x1 = self.units.unstandardise(x1, windows if windows is None else windows[i:i+bs])
+            x1 = self.check_finite(x1.float(), 'signal', i)
             out.append(x1.masked_fill(past, torch.nan)[..., :seq_len].cpu())
             self.nfe = nfe*cost
     return torch.cat(out)

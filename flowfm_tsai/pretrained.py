@@ -27,7 +27,6 @@ WEIGHTS, CONFIG = 'model.safetensors', 'config.json'
 SHIPPED = Path(str(files('flowfm_tsai')))/'weights' # weights that come with the package
 
 _FORMAT, _NEW = 10, f'{WEIGHTS}.new' # of the page; and weights that are about to take their place
-_STATS = ('mean', 'std', 'in_scale', 'in_shift') # of the units, beside the weights
 
 def _page_sum(page):
     "Checksum of a page without its own, 64 hexadecimal digits."
@@ -205,7 +204,7 @@ def _with(d, **new): return dict(d['config'], **new) if isinstance(d.get('config
 def _from_7(d): return {**d, 'format': 8, 'config': _with(d, whiten=False)}
 
 def _from_8(d): return {**d, 'format': 9, 'lengths': None}
-def _from_9(d): return {**d, 'format': 10, 'config': _with(d, known=False)}
+def _from_9(d): return {**d, 'format': 10, 'config': _with(d, known=False, per_window=False)}
 
 _UPGRADES = {4: _from_4, 5: _from_5, 6: _from_6, 7: _from_7, 8: _from_8, 9: _from_9}
 
@@ -282,7 +281,7 @@ def _expected(d, file):
     "The shape of each tensor that a page describes."
     with torch.device('meta'): model = _build(d, file)
     tensors = model.weights(velocity=d['seq_len'], head=d.get('head'))
-    return {k: tuple(v.shape) for k, v in {**tensors, **{k: getattr(model.units, k) for k in _STATS}}.items()}
+    return {k: tuple(v.shape) for k, v in {**tensors, **{k: getattr(model.units, k) for k in model.units.kept}}.items()}
 
 # %% ../nbs/api/11_pretrained.ipynb #0381f526
 def _shapes(file):
@@ -310,7 +309,7 @@ def _read_weights(file, sha256):
 # %% ../nbs/api/11_pretrained.ipynb #03532340
 def _assembled(model, d, tensors):
     "A model with its weights, units and task."
-    stats, intake = {k: tensors.pop(k) for k in _STATS}, dict(d['intake'] or {})
+    stats, intake = {k: tensors.pop(k) for k in model.units.kept}, dict(d['intake'] or {})
     channel = intake.pop('channel', None)
     model.load_state_dict(tensors, strict=False)
     model.units.load(stats, intake or None, channel)

@@ -141,3 +141,18 @@ print(rise(open_windows('.').X), rise(np.load('X.npy', mmap_mode='r')))
 """
     ours, mapped = map(float, fresh(code).split()[-2:])
     assert ours < 300 and mapped > 800, (ours, mapped)
+
+def test_learners_of_tsai_with_a_hundred_windows_to_validate(fresh):
+    # tsai's own learners, as their users type them: the last of two batches was empty
+    said = fresh("""
+from tsai.basics import *
+from flowfm_tsai.all import *
+X = np.random.default_rng(0).normal(size=(164, 3, 60)).astype(np.float32)
+ahead, y, splits = X[..., -12:], np.arange(164) % 2, (list(range(64)), list(range(64, 164)))
+dls = get_ts_dls(X, y, splits=splits, tfms=[None, TSClassification()], bs=64)
+for learn in (TSForecaster(X, ahead, splits=splits, arch='FlowFM', bs=64), TSRegressor(X, X.mean((1, 2)), splits=splits, arch='FlowFM', bs=64),
+              TSClassifier(X, y, splits=splits, tfms=[None, TSClassification()], arch='FlowFM', bs=64), ts_learner(dls, 'FCN')):
+    with learn.no_bar(), learn.no_logging(): learn.fit(1, 1e-3)
+    with learn.no_bar(): print(list(learn.get_X_preds(X[64:])[0].shape), bool(np.isfinite(learn.validate()[0])))
+""")
+    assert said.splitlines() == ['[100, 3, 12] True', '[100, 1] True', '[100, 2] True', '[100, 2] True']

@@ -13,7 +13,7 @@ from torch import nn, Tensor
 from fastcore.basics import patch
 from fastcore.foundation import L
 from fasttransform import Pipeline
-from fastai.callback.core import Callback, CancelBatchException
+from fastai.callback.core import Callback
 from fastai.learner import Metric
 from fastai.torch_core import find_bs, no_random, params
 from ..core import *
@@ -165,7 +165,6 @@ def before_fit(self:PretextCallback):
 def _open(self:PretextCallback):
     "Make a batch with names of what the dataloaders gave, and swap the loss."
     x, model = self.xb[0], self.net
-    if not len(x): raise CancelBatchException # no windows, no loss
     if x.ndim != 3 or x.shape[1] != model.c_in:
         raise ValueError(f"expected a batch (B, {model.c_in}, L), got {tuple(x.shape)}: the model has {model.c_in} channels")
     if x.isinf().any(): raise ValueError("infinite values in the batch: replace them, or mark them missing with NaN")

@@ -44,7 +44,8 @@ def after_create(self:PathCallback):
 # %% ../../nbs/api/pretext/01_flow.ipynb #2ecb8d77
 @patch
 def _count_lengths(self:PathCallback):
-    "Tell the model how long the training windows are, if some end early."
+    "Tell the model how long the training windows are, if some end early, and their levels."
+    self.net.units.remember(Intake(self.dls))
     named = [cb.window_names for cb in self.learn.cbs if isinstance(cb, BesidePath) and cb.window_names]
     self.net.lengths = Intake(self.dls).lengths(*named[:1])
 
