@@ -236,7 +236,7 @@ def forward(self:JointModel,
     if not isinstance(x, Tensor): return x.predictions(self)
     if t is None: return self._said(self.head(self._features(x).unsqueeze(-1)), x)
     if x1 is not None: cond = {'r': self.represent(x1, keep), **(cond or {})}
-    return self.velocity(x, t, cond, known)
+    return self.velocity(x, t, cond, *([] if known is None else [known])) # a network of one's own may have no place for it
 
 # %% ../nbs/api/08_models.ipynb #1df98633
 @MODELS.register
@@ -492,7 +492,8 @@ def field(self:JointModel,
 ) -> Tensor: # (B, C, L) float32
     "What the velocity network says, in the precision of its weights."
     d = self.dtype
-    return self.velocity(x.to(d), t, cond and {k: v.to(d) for k, v in cond.items()}, known if known is None else known.to(d)).float()
+    cond, given = cond and {k: v.to(d) for k, v in cond.items()}, [] if known is None else [known.to(d)]
+    return self.velocity(x.to(d), t, cond, *given).float()
 
 @patch
 def _sample(self:JointModel, sampler, vectors, like, scales, each, ends, seq_len, gen, bs, progress, windows=None):

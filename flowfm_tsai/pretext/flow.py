@@ -92,7 +92,7 @@ def prepare(self:PathCallback,
 def predict(self:PathCallback, model, b):
     if not b.shared: return model.forward(b.xt, b.t, b.seen, b.keep, b.cond, b.known)
     r = b.represent(model, self.key)[:b.shape[0]]
-    return model.velocity(b.xt, b.t, {'r': _kept(r, b.keep), **(b.cond or {})}, b.known)
+    return model.forward(b.xt, b.t, cond={'r': _kept(r, b.keep), **(b.cond or {})}, known=b.known)
 
 def _kept(r, keep):
     "The representations of some samples, zero vectors for the rest."
