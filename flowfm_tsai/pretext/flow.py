@@ -90,9 +90,10 @@ def prepare(self:PathCallback,
 
 @patch
 def predict(self:PathCallback, model, b):
-    if not b.shared: return model.forward(b.xt, b.t, b.seen, b.keep, b.cond, b.known)
+    given = {} if b.known is None else dict(known=b.known)
+    if not b.shared: return model.forward(b.xt, b.t, b.seen, b.keep, b.cond, **given)
     r = b.represent(model, self.key)[:b.shape[0]]
-    return model.forward(b.xt, b.t, cond={'r': _kept(r, b.keep), **(b.cond or {})}, known=b.known)
+    return model.forward(b.xt, b.t, cond={'r': _kept(r, b.keep), **(b.cond or {})}, **given)
 
 def _kept(r, keep):
     "The representations of some samples, zero vectors for the rest."
