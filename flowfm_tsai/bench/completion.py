@@ -131,7 +131,7 @@ def _key(source, X): return f'{Path(source).stem}-{X.shape[-1]}'
 # %% ../../nbs/api/bench/11a_completion.ipynb #56434b35
 @patch
 def cell(self:CompletionBench, source, length, task, method):
-    "Scores of a method on a task, what it cost, and one window."
+    "Scores of a method on a task, what it cost, and one channel of one window."
     (train, test), s = completion_windows(source, length), self.settings
     x = torch.from_numpy(test[np.linspace(0, len(test)-1, min(s['windows'], len(test))).astype(int)])
     known, gen = TASKS[task](*x.shape, make_generator(0)), method in GENERATORS
@@ -140,8 +140,8 @@ def cell(self:CompletionBench, source, length, task, method):
     holes = x.masked_fill(~known, torch.nan)
     made = model.impute(holes, s['samples'], seed=0, progress=False) if gen else SIMPLE[method](train, x, known)
     cost = dict(seconds=(clock() - start)/len(x), nfe=model.nfe if gen else None)
-    bands = np.quantile(made[0].numpy(), (.05, .5, .95), 0, method='weibull')
-    one = dict(truth=x[0].tolist(), known=known[0].tolist(), bands=bands.tolist())
+    bands = np.quantile(made[0, :, 0].numpy(), (.05, .5, .95), 0, method='weibull')
+    one = dict(truth=x[0, 0].numpy().round(3).tolist(), known=known[0, 0].tolist(), bands=bands.round(3).tolist())
     return dict(_scores(made, x, known), **cost, one=one if gen else None)
 
 # %% ../../nbs/api/bench/11a_completion.ipynb #0f0dcda1
@@ -160,12 +160,12 @@ def _costs(cells):
     return '; '.join(f"{n}: {first[n]['nfe']} evaluations" for n in GENERATORS)
 
 # %% ../../nbs/api/bench/11a_completion.ipynb #79bf8ca0
-def _bands(cells, channels=1):
-    "One window of each task: known values, band and truth."
+def _bands(cells):
+    "A channel of one window of each task: known values, band and truth."
     fig, axes = plt.subplots(1, len(cells), figsize=(2.3*len(cells), 1.9), sharey=True, layout='constrained')
     for ax, (task, found) in zip(np.atleast_1d(axes), cells.items()):
         one = {k: np.array(v) for k, v in found[list(GENERATORS)[-1]]['one'].items()}
-        (low, mid, high), truth, known = one['bands'][:, 0], one['truth'][0], one['known'][0]
+        (low, mid, high), truth, known = one['bands'], one['truth'], one['known']
         t = np.arange(len(truth))
         ax.fill_between(t, low, high, alpha=.35, lw=0), ax.plot(t, mid, lw=1), ax.plot(t, truth, 'k:', lw=.8)
         ax.plot(t[known], truth[known], 'k.', ms=2)
