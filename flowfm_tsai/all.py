@@ -10,11 +10,11 @@ from .pretext.contrastive import ContrastCallback
 from .pretext.distillation import DistillCallback
 from .callbacks import EMACallback, ResumeCallback
 from .pretrained import from_pretrained, shipped
-from .data.storage import HARData, WindowArray, open_windows
+from .data.storage import HARData, open_windows
 from .data.splits import check_splits, few_labels, leave_one_subject_out, random_split, subject_folds
 from .data.augment import TimeShift, WindowTransform
 from .data.frames import frame_windows
-from .plots import plot_confusion, plot_signals, plot_tsne
+from .plots import plot_bands, plot_confusion, plot_signals, plot_tsne
 from .classifiers import linear_classifier, scores
 from .metrics import fit_features, generation_metrics
 from .joint import JointLearner
@@ -39,8 +39,8 @@ __all__ = [
     'fine_tune', 'linear_probe', 'knn_probe', 'few_label_curve', 'linear_classifier', 'scores', # what it is worth
     'prompts', 'text_dls', 'text2signal_learner', 'TextEncoder', # sentences
     'fit_features', 'generation_metrics', # how good signals are
-    'plot_signals', 'plot_tsne', 'plot_confusion', # figures
-    'open_windows', 'HARData', 'WindowArray', # windows on disk
+    'plot_signals', 'plot_bands', 'plot_tsne', 'plot_confusion', # figures
+    'open_windows', 'HARData', # windows on disk
     'frame_windows', # rows at any times
     'subject_folds', 'leave_one_subject_out', 'random_split', 'few_labels', 'check_splits', # splits
     'WindowTransform', 'TimeShift', 'RandomRotation', 'wearable_tfms', 'WRIST_TFMS', # augmentation
