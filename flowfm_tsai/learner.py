@@ -19,6 +19,7 @@ from .pretext.whiten import *
 from .pretext.classes import *
 from .pretext.known import *
 from .pretext.distillation import *
+from .pretext.matching import *
 from .joint import *
 
 # %% ../nbs/api/24_learner.ipynb #ce46e5fc
@@ -118,10 +119,13 @@ def distill_learner(
     steps:int=4, # Euler steps of the student
     substeps:int=1, # Midpoint steps of the teacher within one of these
     p:float=.5, # DGS: probability of switching a sample's representation off
+    match:Optional[bool]=None, # Learn to be distributed like the windows, not to follow the flow; by default for less than four steps
     **kwargs, # Further arguments of fastai's `Learner`
 ) -> JointLearner:
     "A learner that distils a trained FlowFM to a few steps; the model given is left as it is."
-    return joint_learner(dls, FlowFM, DistillCallback(steps, substeps, p), stage='pretrain', pretrained=pretrained, **kwargs)
+    if match is None: match = steps < 4
+    task = MatchCallback(steps, p) if match else DistillCallback(steps, substeps, p)
+    return joint_learner(dls, FlowFM, task, stage='pretrain', pretrained=pretrained, **kwargs)
 
 # %% ../nbs/api/24_learner.ipynb #91311f64
 LEARNERS = dict(FlowFM=flowfm_learner, DiffFM=difffm_learner)

@@ -6,6 +6,7 @@
 __all__ = ['DiT1d']
 
 # %% ../nbs/api/03_velocity.ipynb #a42d72a7
+from itertools import accumulate
 from typing import Optional
 import torch
 from torch import nn, Tensor
@@ -124,11 +125,10 @@ class DiT1d(nn.Module):
         known:Optional[Tensor]=None, # (B, 2 c_in, L) values, of which the known ones count, and ones where they are known
     ) -> Tensor: # (B, c_in, L)
         c = self._condition(t.to(x.device), cond or {})
-        h, where = self.patch_embed(x), c
+        h, where = self._tokens(x), c
         if known is not None:
             values, mask = self.known(known)
             h, c, where = h + values, c + mask.mean(1, keepdim=True), c + mask
-        h = h + sincos_positions(h.shape[1], self.dim, h.device).to(self.final_layer.linear.weight.dtype)
         for block in self.blocks: h = block(h, c)
         v = unpatchify(self.final_layer(h, c), self.c_in, x.shape[-1])
         v = torch.addcmul(v, self._each_step(self.skip(where), x.shape[-1]), x)
@@ -139,6 +139,12 @@ class DiT1d(nn.Module):
 def _zero_outputs(self:DiT1d):
     linears = [m.adaLN_modulation[1] for m in (*self.blocks, self.final_layer)]
     for m in (*linears, self.final_layer.linear, self.skip[1]): nn.init.zeros_(m.weight), nn.init.zeros_(m.bias)
+
+# %% ../nbs/api/03_velocity.ipynb #1bdb2ee7
+@patch
+def _tokens(self:DiT1d, x): # (B, c_in, L) -> (B, N, dim)
+    h = self.patch_embed(x)
+    return h + sincos_positions(h.shape[1], self.dim, h.device).to(h.dtype)
 
 # %% ../nbs/api/03_velocity.ipynb #5aafcc57
 @patch
@@ -155,6 +161,16 @@ def _condition(self:DiT1d, t, cond): # (B,) or (B, N) and vectors by name -> (B,
 def _each_step(self:DiT1d, gain, length): # (B, 1 or N, C) -> (B, C, 1 or length)
     gain = gain.transpose(1, 2)
     return gain if gain.shape[-1] == 1 else gain.repeat_interleave(self.patch_size, -1)[..., :length]
+
+# %% ../nbs/api/03_velocity.ipynb #d8eea3d4
+@patch
+def features(self:DiT1d,
+    x:Tensor, # (B, c_in, L) signal
+    t:Tensor, # (B,) time in [0, 1]
+) -> list: # (B, N, dim) for each block
+    "What each block says of a signal without conditions."
+    c, h = self._condition(t.to(x.device), {}), self._tokens(x)
+    return list(accumulate(self.blocks, lambda h, block: block(h, c), initial=h))[1:]
 
 # %% ../nbs/api/03_velocity.ipynb #814450dc
 @patch

@@ -104,7 +104,7 @@ TWINS = FLOW, DIFFUSION
 def distilled(
     k:int, # Euler steps
 ) -> Generator:
-    "The flow, distilled to `k` steps."
+    "The flow in `k` steps."
     def make(bench, seed, cbs, models):
         dls, teacher = bench.dls(bench.settings['bs']), models[FLOW].model
         return distill_learner(dls, teacher, steps=k, substeps=max(1, 4//k), cbs=cbs, seed=seed)
@@ -170,8 +170,8 @@ SAMPLINGS = [RealWindows(), SLOWEST, _ddim(100, 5.06), _ddim(50, 2.53), _ddim(20
              *[_ode('midpoint', 'midpoint', k) for k in (10, 5, 4, 3)], _ode('Heun', 'heun2', 5), _ode('RK4', 'rk4', 5)]
 
 def _rows(few):
-    "All rows, with those of flows that were distilled to `few` steps."
-    return SAMPLINGS + [Sampling(distilled(k), 'distilled', steps=k) for k in few]
+    "All rows, with those of flows of `few` steps."
+    return SAMPLINGS + [Sampling(distilled(k), 'distilled' if k > 3 else 'matched', steps=k) for k in few]
 
 # %% ../../nbs/api/bench/03_generation.ipynb #2f173799
 def _pairs(result):
