@@ -176,8 +176,9 @@ def _rows(few):
 # %% ../../nbs/api/bench/03_generation.ipynb #2f173799
 def _pairs(result):
     "The rows of a result: (row, numbers)."
-    known = {r.key: r for r in _rows(result['facts']['few_steps'])}
-    return [(known[n['model'], n['name'], n['steps']], n) for n in result['rows']]
+    known = {r.key: r for r in SAMPLINGS}
+    few = lambda n: Sampling(distilled(n['steps']), n['name'], steps=n['steps']) # 'matched', or in results of before 'distilled'
+    return [(known.get((n['model'], n['name'], n['steps'])) or few(n), n) for n in result['rows']]
 
 # %% ../../nbs/api/bench/03_generation.ipynb #d7ef2742
 def _summarise(rows, runs):
