@@ -56,7 +56,7 @@ class PPVStem(nn.Module):
     def forward(self,
         x:Tensor, # (B, c_in, L)
     ) -> Tensor: # (B, ceil(L / patch_size), n_features), between 0 and 1
-        x = F.pad(x, (0, -x.shape[-1] % self.patch_size))
+        x = whole_patches(x, self.patch_size)
         positive = (_positive(x, k, b, d) for k, b, d in zip(self.kernels, self.bias, self.dilations))
         return torch.cat([p.unflatten(-1, (-1, self.patch_size)).mean(-1) for p in positive], 1).transpose(1, 2)
 
