@@ -175,6 +175,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/flowfm_tsai', 'doc_host': 
                                                                                 'flowfm_tsai/bench/edge.py'),
                                         'flowfm_tsai.bench.edge._graph_job': ( 'api/bench/edge.html#_graph_job',
                                                                                'flowfm_tsai/bench/edge.py'),
+                                        'flowfm_tsai.bench.edge._graphs': ('api/bench/edge.html#_graphs', 'flowfm_tsai/bench/edge.py'),
                                         'flowfm_tsai.bench.edge._measured': ('api/bench/edge.html#_measured', 'flowfm_tsai/bench/edge.py'),
                                         'flowfm_tsai.bench.edge._one_thread': ( 'api/bench/edge.html#_one_thread',
                                                                                 'flowfm_tsai/bench/edge.py'),

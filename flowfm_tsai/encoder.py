@@ -131,7 +131,7 @@ def layers(self:ViT1d,
     if self.stem: x = self.stem(x)
     h = self.patch_embed(x)
     h = h + sincos_positions(h.shape[1], self.dim, h.device).to(next(self.parameters()).dtype)
-    if self.readout == 'class': h = torch.cat([self.class_token.expand(len(h), -1, -1), h], 1)
+    if self.readout == 'class': h = torch.cat([self.class_token.expand(h.shape[0], -1, -1), h], 1)
     out = [x if self.stem else h] if 0 in self.read_after else []
     for i, block in enumerate(self.blocks, 1):
         h = block(h)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SETS', 'bench_edge']
 
-# %% ../../nbs/api/bench/13_edge.ipynb #9169e69f
+# %% ../../nbs/api/bench/13_edge.ipynb #648e9d38
 import pickle, subprocess, sys
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from ..wearables.har import open_set
 from .baselines import MiniRocketRidge, inception
 from .runner import Workplace, clock, command_line, page, shows, write_result
 
-# %% ../../nbs/api/bench/13_edge.ipynb #f29715b4
+# %% ../../nbs/api/bench/13_edge.ipynb #5684ee03
 @dataclass(frozen=True)
 class Job:
     "Something that is done for one window."
@@ -35,7 +35,7 @@ class Job:
 
 CLASSIFY, EMBED, GENERATE = 'classify a window', 'embed a window', 'generate a signal'
 
-# %% ../../nbs/api/bench/13_edge.ipynb #39039a93
+# %% ../../nbs/api/bench/13_edge.ipynb #ab538761
 _START = 'import numpy as np\nx = np.zeros((1, 3, 300), np.float32)\n'
 _TORCH = f'{_START}import torch; torch.set_num_threads(1)\n'
 _PEAK = """
@@ -48,7 +48,7 @@ def _peak(code):
     if said.returncode: raise RuntimeError(f"the process that was to be measured ended with an error: {said.stderr[-500:]}")
     return int(said.stdout.split()[-1])/1000
 
-# %% ../../nbs/api/bench/13_edge.ipynb #c879caa3
+# %% ../../nbs/api/bench/13_edge.ipynb #5c84dc3e
 def _torch_job(task, model, folder, call):
     "What is typed of a model."
     alone = (f'{_TORCH}from flowfm_tsai.pretrained import from_pretrained\n'
@@ -56,7 +56,7 @@ def _torch_job(task, model, folder, call):
     run = eval(f'lambda: model.{call}', dict(model=model, x=np.zeros((1, 3, 300), np.float32)))
     return Job(task, 'PyTorch', run, folder/WEIGHTS, alone)
 
-# %% ../../nbs/api/bench/13_edge.ipynb #8b64e3e4
+# %% ../../nbs/api/bench/13_edge.ipynb #cc077716
 def _graph_job(task, file):
     "onnxruntime."
     session, x = graph_session(file), np.zeros((1, 3, 300), np.float32)
@@ -66,7 +66,7 @@ def _graph_job(task, file):
              f'run = lambda: s.run({first}, {{{feed!r}: x}})')
     return Job(task, 'onnxruntime' + ', eight bits'*('8' in file.stem), lambda: session.run(first, {feed: x}), file, alone)
 
-# %% ../../nbs/api/bench/13_edge.ipynb #6261df9a
+# %% ../../nbs/api/bench/13_edge.ipynb #2c1af339
 def _compiled_job(task, net, file):
     "`torch.compile`, which compiles here."
     net, x = torch.compile(net, dynamic=False), torch.zeros(1, 3, 300)
@@ -74,7 +74,7 @@ def _compiled_job(task, net, file):
         with torch.no_grad(): return net(x)
     return Job(task, 'torch.compile', run, file)
 
-# %% ../../nbs/api/bench/13_edge.ipynb #21eabc15
+# %% ../../nbs/api/bench/13_edge.ipynb #d99382b0
 class _Network:
     "A network of tsai's as a classifier."
     def __init__(self, net): self.net = net.eval()
@@ -91,25 +91,31 @@ def _others(X, y, folder):
         alone = f'{_TORCH}import pickle\nmodel = pickle.load(open({str(file)!r}, "rb"))\nrun = lambda: model.predict(x)'
         yield Job(CLASSIFY, engine, lambda model=model: model.predict(x), file, alone)
 
-# %% ../../nbs/api/bench/13_edge.ipynb #07f8e99d
+# %% ../../nbs/api/bench/13_edge.ipynb #23fc045c
 def _probed(weights, X, y):
     "A classifier: a linear probe on pretrained weights."
     learn = transfer_learner(get_ts_dls(X, y, tfms=[None, TSClassification()], bs=64), weights)
     learn.start_head()
     return learn.model
 
+def _graphs(model, folder, what, X):
+    "Files of a graph for windows of 300 steps, and of the same in eight bits."
+    single, eight = folder/f'{what}.onnx', folder/f'{what}8.onnx'
+    few = np.linspace(0, len(X)-1, min(len(X), 512)).astype(int)
+    if not single.exists(): export_onnx(model, single, what, 300)
+    if not eight.exists(): quantize_onnx(single, eight, X[few])
+    return single, eight
+
 def _reading(weights, X, y, folder, compiled):
     "Classifier and encoder, and their graphs."
     model = _probed(weights, X, y)
-    model.save_pretrained(folder/'classifier')
+    model.save_pretrained(folder)
     for task, what, call in ((CLASSIFY, 'classifier', 'predict(x)'), (EMBED, 'encoder', 'get_embeddings(x)')):
-        yield _torch_job(task, model, folder/'classifier', call)
-        if compiled: yield _compiled_job(task, graph_network(model, what), folder/'classifier'/WEIGHTS)
-        single, eight = folder/f'{what}.onnx', folder/f'{what}8.onnx'
-        export_onnx(model, single, what), quantize_onnx(single, eight, X[:256])
-        for file in (single, eight): yield _graph_job(task, file)
+        yield _torch_job(task, model, folder, call)
+        if compiled: yield _compiled_job(task, graph_network(model, what), folder/WEIGHTS)
+        for file in _graphs(model, folder, what, X): yield _graph_job(task, file)
 
-# %% ../../nbs/api/bench/13_edge.ipynb #58900c12
+# %% ../../nbs/api/bench/13_edge.ipynb #fba2de63
 def _generating(weights, folder, compiled):
     "Generators of a few Euler steps, without conditions."
     model = from_pretrained(weights)
@@ -119,10 +125,10 @@ def _generating(weights, folder, compiled):
         yield _torch_job(task, model, folder/'generator', f"generate(1, method='euler', steps={n}, seed=0)")
         if compiled: yield _compiled_job(task, graph_network(model, 'generator', [], **how), folder/'generator'/WEIGHTS)
         file = folder/f'generator-{n}.onnx'
-        export_onnx(model, file, 'generator', conditions=[], **how)
+        if not file.exists(): export_onnx(model, file, 'generator', 300, [], **how)
         yield _graph_job(task, file)
 
-# %% ../../nbs/api/bench/13_edge.ipynb #e8f199c7
+# %% ../../nbs/api/bench/13_edge.ipynb #695c63bf
 @contextmanager
 def _one_thread():
     was = torch.get_num_threads()
@@ -151,20 +157,19 @@ def _measured(jobs, rounds):
         print(f"{j.task}, {j.engine}: {ms[0]:.2f} ms", flush=True)
     return rows
 
-# %% ../../nbs/api/bench/13_edge.ipynb #2a5239b2
+# %% ../../nbs/api/bench/13_edge.ipynb #9375abe0
 def _agreement(weights, d, folder):
     "How many windows get another class than from PyTorch."
     X = np.ascontiguousarray(d.X[:], np.float32)
-    model, few = _probed(weights, X, d.y), np.linspace(0, len(X)-1, min(len(X), 512)).astype(int)
-    single, eight = folder/'single.onnx', folder/'eight8.onnx'
-    export_onnx(model, single), quantize_onnx(single, eight, X[few])
+    model = _probed(weights, X, d.y)
+    single, eight = _graphs(model, writable_folder(folder), 'classifier', X)
     ours = model.predict(X).probs.numpy()
     said = lambda file: np.concatenate([s.run(None, {'x': X[i:i+64]})[0] for s in [graph_session(file)] for i in range(0, len(X), 64)])
     theirs = {bits: said(file) for bits, file in (('single', single), ('eight', eight))}
     changed = {bits: int((p.argmax(1) != ours.argmax(1)).sum()) for bits, p in theirs.items()}
     return dict(windows=len(X), changed=changed, largest=float(abs(theirs['single'] - ours).max()))
 
-# %% ../../nbs/api/bench/13_edge.ipynb #05540b2e
+# %% ../../nbs/api/bench/13_edge.ipynb #5aceb5f4
 def edge_table(
     rows:list, # As `bench_edge` gives them
 ) -> str: # Markdown
@@ -187,7 +192,7 @@ def agreement_table(
         lines.append(f"| {name} | {f['windows']:,} | {one} | {f['largest']:.1g} | {eight} ({100*eight/f['windows']:.2f} %) |")
     return '\n'.join(lines)
 
-# %% ../../nbs/api/bench/13_edge.ipynb #adce279e
+# %% ../../nbs/api/bench/13_edge.ipynb #2198822e
 @shows('edge')
 def edge_page(
     result:dict, # Of `bench_edge`, as its JSON holds it
@@ -196,7 +201,7 @@ def edge_page(
     return page('edge', command=result['command'], table=edge_table(result['rows']), agreement=agreement_table(result['agreement']),
                 **result['settings'])
 
-# %% ../../nbs/api/bench/13_edge.ipynb #023acd3c
+# %% ../../nbs/api/bench/13_edge.ipynb #682b683e
 SETS = ('adl', 'weda_fall', 'selfback')
 
 @choices(weights=shipped())
@@ -216,12 +221,12 @@ def bench_edge(
     b = Workplace(work, dict(sets=sets, weights=weights, rounds=rounds, compiled=compiled), fresh)
     agreement = {}
     for name, d in opened.items():
-        agreement[name] = b.once(f'agreement/{name}', lambda: _agreement(weights, d, b.dir))
+        agreement[name] = b.once(f'agreement/{name}', lambda: _agreement(weights, d, b.dir/name))
         print(f'{name}: {agreement[name]}', flush=True)
     def rows():
-        d = next(iter(opened.values()))
+        name, d = next(iter(opened.items()))
         X = np.ascontiguousarray(d.X[:], np.float32)
-        jobs = [*_reading(weights, X, d.y, b.dir, compiled), *_others(X, d.y, b.dir), *_generating(weights, b.dir, compiled)]
+        jobs = [*_reading(weights, X, d.y, b.dir/name, compiled), *_others(X, d.y, b.dir), *_generating(weights, b.dir, compiled)]
         return _measured(jobs, rounds)
     result = dict(bench='edge', settings=b.settings, command=command_line('bench edge', bench_edge, given), rows=b.once('rows', rows),
                   agreement=agreement)
