@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['SETS', 'bench_edge']
 
-# %% ../../nbs/api/bench/13_edge.ipynb #648e9d38
+# %% ../../nbs/api/bench/13_edge.ipynb #11eb80ff
 import pickle, subprocess, sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Callable, Optional
 import numpy as np
@@ -23,7 +23,7 @@ from ..wearables.har import open_set
 from .baselines import MiniRocketRidge, inception
 from .runner import Workplace, clock, command_line, page, shows, write_result
 
-# %% ../../nbs/api/bench/13_edge.ipynb #5684ee03
+# %% ../../nbs/api/bench/13_edge.ipynb #2e1f4241
 @dataclass(frozen=True)
 class Job:
     "Something that is done for one window."
@@ -35,7 +35,7 @@ class Job:
 
 CLASSIFY, EMBED, GENERATE = 'classify a window', 'embed a window', 'generate a signal'
 
-# %% ../../nbs/api/bench/13_edge.ipynb #ab538761
+# %% ../../nbs/api/bench/13_edge.ipynb #fe8220f2
 _START = 'import numpy as np\nx = np.zeros((1, 3, 300), np.float32)\n'
 _TORCH = f'{_START}import torch; torch.set_num_threads(1)\n'
 _PEAK = """
@@ -48,7 +48,7 @@ def _peak(code):
     if said.returncode: raise RuntimeError(f"the process that was to be measured ended with an error: {said.stderr[-500:]}")
     return int(said.stdout.split()[-1])/1000
 
-# %% ../../nbs/api/bench/13_edge.ipynb #5c84dc3e
+# %% ../../nbs/api/bench/13_edge.ipynb #9b8c427b
 def _torch_job(task, model, folder, call):
     "What is typed of a model."
     alone = (f'{_TORCH}from flowfm_tsai.pretrained import from_pretrained\n'
@@ -56,7 +56,7 @@ def _torch_job(task, model, folder, call):
     run = eval(f'lambda: model.{call}', dict(model=model, x=np.zeros((1, 3, 300), np.float32)))
     return Job(task, 'PyTorch', run, folder/WEIGHTS, alone)
 
-# %% ../../nbs/api/bench/13_edge.ipynb #cc077716
+# %% ../../nbs/api/bench/13_edge.ipynb #b8a4af04
 def _graph_job(task, file):
     "onnxruntime."
     session, x = graph_session(file), np.zeros((1, 3, 300), np.float32)
@@ -66,7 +66,7 @@ def _graph_job(task, file):
              f'run = lambda: s.run({first}, {{{feed!r}: x}})')
     return Job(task, 'onnxruntime' + ', eight bits'*('8' in file.stem), lambda: session.run(first, {feed: x}), file, alone)
 
-# %% ../../nbs/api/bench/13_edge.ipynb #2c1af339
+# %% ../../nbs/api/bench/13_edge.ipynb #8b47f858
 def _compiled_job(task, net, file):
     "`torch.compile`, which compiles here."
     net, x = torch.compile(net, dynamic=False), torch.zeros(1, 3, 300)
@@ -74,7 +74,7 @@ def _compiled_job(task, net, file):
         with torch.no_grad(): return net(x)
     return Job(task, 'torch.compile', run, file)
 
-# %% ../../nbs/api/bench/13_edge.ipynb #d99382b0
+# %% ../../nbs/api/bench/13_edge.ipynb #6b968701
 class _Network:
     "A network of tsai's as a classifier."
     def __init__(self, net): self.net = net.eval()
@@ -91,7 +91,7 @@ def _others(X, y, folder):
         alone = f'{_TORCH}import pickle\nmodel = pickle.load(open({str(file)!r}, "rb"))\nrun = lambda: model.predict(x)'
         yield Job(CLASSIFY, engine, lambda model=model: model.predict(x), file, alone)
 
-# %% ../../nbs/api/bench/13_edge.ipynb #23fc045c
+# %% ../../nbs/api/bench/13_edge.ipynb #d535f2ce
 def _probed(weights, X, y):
     "A classifier: a linear probe on pretrained weights."
     learn = transfer_learner(get_ts_dls(X, y, tfms=[None, TSClassification()], bs=64), weights)
@@ -115,20 +115,21 @@ def _reading(weights, X, y, folder, compiled):
         if compiled: yield _compiled_job(task, graph_network(model, what), folder/WEIGHTS)
         for file in _graphs(model, folder, what, X): yield _graph_job(task, file)
 
-# %% ../../nbs/api/bench/13_edge.ipynb #fba2de63
+# %% ../../nbs/api/bench/13_edge.ipynb #69694ffc
 def _generating(weights, folder, compiled):
     "Generators of a few Euler steps, without conditions."
     model = from_pretrained(weights)
     model.save_pretrained(folder/'generator')
     for n in (1, 2, 4):
         how, task = dict(method='euler', steps=n), f'{GENERATE}, {n} evaluation' + 's'*(n > 1)
-        yield _torch_job(task, model, folder/'generator', f"generate(1, method='euler', steps={n}, seed=0)")
+        job = _torch_job(task, model, folder/'generator', f"generate(1, method='euler', steps={n}, seed=0)")
+        yield job if n == 4 else replace(job, alone=None) # the others take the same memory
         if compiled: yield _compiled_job(task, graph_network(model, 'generator', [], **how), folder/'generator'/WEIGHTS)
         file = folder/f'generator-{n}.onnx'
         if not file.exists(): export_onnx(model, file, 'generator', 300, [], **how)
         yield _graph_job(task, file)
 
-# %% ../../nbs/api/bench/13_edge.ipynb #695c63bf
+# %% ../../nbs/api/bench/13_edge.ipynb #6fe11bb5
 @contextmanager
 def _one_thread():
     was = torch.get_num_threads()
@@ -157,7 +158,7 @@ def _measured(jobs, rounds):
         print(f"{j.task}, {j.engine}: {ms[0]:.2f} ms", flush=True)
     return rows
 
-# %% ../../nbs/api/bench/13_edge.ipynb #9375abe0
+# %% ../../nbs/api/bench/13_edge.ipynb #d1426cfb
 def _agreement(weights, d, folder):
     "How many windows get another class than from PyTorch."
     X = np.ascontiguousarray(d.X[:], np.float32)
@@ -169,7 +170,7 @@ def _agreement(weights, d, folder):
     changed = {bits: int((p.argmax(1) != ours.argmax(1)).sum()) for bits, p in theirs.items()}
     return dict(windows=len(X), changed=changed, largest=float(abs(theirs['single'] - ours).max()))
 
-# %% ../../nbs/api/bench/13_edge.ipynb #5aceb5f4
+# %% ../../nbs/api/bench/13_edge.ipynb #8a229fe4
 def edge_table(
     rows:list, # As `bench_edge` gives them
 ) -> str: # Markdown
@@ -192,7 +193,7 @@ def agreement_table(
         lines.append(f"| {name} | {f['windows']:,} | {one} | {f['largest']:.1g} | {eight} ({100*eight/f['windows']:.2f} %) |")
     return '\n'.join(lines)
 
-# %% ../../nbs/api/bench/13_edge.ipynb #2198822e
+# %% ../../nbs/api/bench/13_edge.ipynb #fec6de4a
 @shows('edge')
 def edge_page(
     result:dict, # Of `bench_edge`, as its JSON holds it
@@ -201,7 +202,7 @@ def edge_page(
     return page('edge', command=result['command'], table=edge_table(result['rows']), agreement=agreement_table(result['agreement']),
                 **result['settings'])
 
-# %% ../../nbs/api/bench/13_edge.ipynb #682b683e
+# %% ../../nbs/api/bench/13_edge.ipynb #6c1886fc
 SETS = ('adl', 'weda_fall', 'selfback')
 
 @choices(weights=shipped())
