@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WHAT', 'graph_session', 'graph_network', 'export_onnx', 'quantize_onnx']
 
-# %% ../nbs/api/25a_export.ipynb #fee5fef9
+# %% ../nbs/api/25a_export.ipynb #f70639a5
 import contextlib, copy, json, logging, warnings
 from pathlib import Path
 from typing import Optional, Union
@@ -22,7 +22,7 @@ from .saving import *
 from .pretrained import *
 from . import __version__
 
-# %% ../nbs/api/25a_export.ipynb #46859d8f
+# %% ../nbs/api/25a_export.ipynb #51ed9cc8
 def _check_exact(units):
     "Raise an error if more is done to raw windows than choosing and scaling."
     if units._exact(): return
@@ -31,7 +31,7 @@ def _check_exact(units):
     raise ValueError(f"these weights stand behind transforms that a graph can't hold ({', '.join(names) or 'from an earlier version'}): "
                      "train on raw windows, which the model standardises by itself, or with TSStandardize(by_var=True)")
 
-# %% ../nbs/api/25a_export.ipynb #96f72896
+# %% ../nbs/api/25a_export.ipynb #fb52187c
 class Entry(nn.Module):
     "Raw windows (B, C, L) -> as networks see them (B, C', L'), zero where a value is missing."
     def __init__(self,
@@ -56,7 +56,7 @@ class Entry(nn.Module):
             z = (z - level)/scale
         return torch.where(z.isnan(), 0., z)
 
-# %% ../nbs/api/25a_export.ipynb #3470165e
+# %% ../nbs/api/25a_export.ipynb #ecfadde1
 def _one_linear(model):
     "Whitening, standardisation of features and a linear head as one layer."
     _, norm, linear = model.head.double()
@@ -73,7 +73,7 @@ def _other_head(model):
     "Whitening, and a head of any kind, which takes features as a signal of one step."
     return nn.Sequential(model.whitening or nn.Identity(), nn.Unflatten(1, (-1, 1)), model.head)
 
-# %% ../nbs/api/25a_export.ipynb #4c9e36fa
+# %% ../nbs/api/25a_export.ipynb #36e27b66
 class Classifier(nn.Module):
     "Raw windows (B, C, L) -> probabilities (B, K)."
     outputs, zeros = ('probabilities',), {}
@@ -86,7 +86,7 @@ class Classifier(nn.Module):
         out = self.head(self.backbone(self.entry(x)))
         return out.softmax(-1) if self.kind == 'classes' else out.sigmoid()
 
-# %% ../nbs/api/25a_export.ipynb #640ce6cb
+# %% ../nbs/api/25a_export.ipynb #914f87c1
 class Encoder(nn.Module):
     "Raw windows (B, C, L) -> representations (B, D); of a whitened one also as the generator takes it."
     zeros = {}
@@ -99,7 +99,7 @@ class Encoder(nn.Module):
         r = self.backbone(self.entry(x))
         return r if self.whitening is None else (self.whitening(r), r)
 
-# %% ../nbs/api/25a_export.ipynb #dc8faa63
+# %% ../nbs/api/25a_export.ipynb #3ae70f21
 _STEP = dict(
     euler=lambda f, x, t, h: x + h*f(x, t),
     midpoint=lambda f, x, t, h: x + h*f(x + h/2*f(x, t), t + h/2))
@@ -119,7 +119,7 @@ def _solver(sampler, path):
         return x
     return solve, n*cost
 
-# %% ../nbs/api/25a_export.ipynb #31f9f7de
+# %% ../nbs/api/25a_export.ipynb #e26f091d
 class WayBack(nn.Module):
     "Standardised signals (B, C', L) -> in raw units (B, C, L), the channels that have a way back, in their order."
     def __init__(self, units):
@@ -131,7 +131,7 @@ class WayBack(nn.Module):
 
     def forward(self, x): return (x if self.order == list(range(x.shape[1])) else x[:, self.order])*self.gain + self.level
 
-# %% ../nbs/api/25a_export.ipynb #4e214097
+# %% ../nbs/api/25a_export.ipynb #cc7b6b53
 class Generator(nn.Module):
     "Noise (B, C, L) and vectors of conditions, (B, D) or (1, D) each -> signals in raw units (B, C, L)."
     outputs = ('signal',)
@@ -147,7 +147,7 @@ class Generator(nn.Module):
         field, _ = guided(lambda x, t, c: self.velocity(x, t[:1], c), cond, self.scales)
         return self.back(self.solve(field, noise))
 
-# %% ../nbs/api/25a_export.ipynb #71dd324d
+# %% ../nbs/api/25a_export.ipynb #cd24e272
 def _generator(model, conditions, guidance_scale, options):
     "The network of a generator, and how it is guided."
     model._check_generate(1, 1, None)
@@ -163,7 +163,7 @@ def _generator(model, conditions, guidance_scale, options):
     scales = {c: usual.get(words.get(c, c), 1.) if isinstance(usual, dict) else usual for c in conditions}
     return Generator(model, scales, model._sampler_for(**options)).eval()
 
-# %% ../nbs/api/25a_export.ipynb #a000b891
+# %% ../nbs/api/25a_export.ipynb #63b28991
 def _lengths(model, net, seq_len):
     "Fewest and most time steps, and how many there were in training."
     raw = not isinstance(net, Generator)
@@ -176,7 +176,7 @@ def _lengths(model, net, seq_len):
     only = seq_len or (usual if chosen or not raw and model.lengths else None)
     return (only, only, only) if only else (least, most, usual)
 
-# %% ../nbs/api/25a_export.ipynb #1dcb1864
+# %% ../nbs/api/25a_export.ipynb #197f8a85
 @contextlib.contextmanager
 def _quietly():
     "Without what the exporter has to say about itself."
@@ -195,7 +195,7 @@ def _needed():
         return onnx, onnxruntime
     except ImportError as e: raise ImportError(f"{e}: export needs the extra onnx, pip install 'flowfm_tsai[onnx]'") from e
 
-# %% ../nbs/api/25a_export.ipynb #87159f39
+# %% ../nbs/api/25a_export.ipynb #05b8e450
 def _graph(net, lengths, opset):
     "The ONNX model of a network."
     least, most, usual = lengths
@@ -211,7 +211,7 @@ def _graph(net, lengths, opset):
 
 def _patch(net): return net.velocity.patch_size if isinstance(net, Generator) else net.backbone.patch_steps
 
-# %% ../nbs/api/25a_export.ipynb #a2b0775d
+# %% ../nbs/api/25a_export.ipynb #0c1fcc17
 def _metadata(model, net, lengths):
     "Texts by name, for the file."
     fits, least = model.card.get('fits', {}), dict(zip(('min_length', 'max_length', 'length'), lengths))
@@ -222,14 +222,14 @@ def _metadata(model, net, lengths):
     if isinstance(net, Classifier): said.update(classes=model.task['classes'], kind=net.kind)
     return {k: v if isinstance(v, str) else json.dumps(v) for k, v in said.items()}
 
-# %% ../nbs/api/25a_export.ipynb #d3701329
+# %% ../nbs/api/25a_export.ipynb #f8a01f78
 def _finished(onnx, net, graph, said):
     "The graph with its metadata, and with vectors that stand for inputs that aren't given."
     onnx.helper.set_model_props(graph, said)
     for name, zero in net.zeros.items(): graph.graph.initializer.append(onnx.numpy_helper.from_array(zero.numpy(), name))
     return graph.SerializeToString()
 
-# %% ../nbs/api/25a_export.ipynb #d02ced83
+# %% ../nbs/api/25a_export.ipynb #388ce856
 def graph_session(
     graph, # File, or what it holds
 ): # An `onnxruntime.InferenceSession`
@@ -239,7 +239,7 @@ def graph_session(
     options.intra_op_num_threads, options.log_severity_level = 1, 3
     return onnxruntime.InferenceSession(graph if isinstance(graph, bytes) else str(graph), options, providers=['CPUExecutionProvider'])
 
-# %% ../nbs/api/25a_export.ipynb #1ff813f9
+# %% ../nbs/api/25a_export.ipynb #0a79a05a
 def _made_up(model, net, length, n=8):
     "Raw windows (n, C, length), with gaps, in which something moves."
     back, gen = WayBack(model.units), make_generator(0)
@@ -250,7 +250,7 @@ def _made_up(model, net, length, n=8):
     X[0, :, length//2:length//2 + 5] = torch.nan
     return X
 
-# %% ../nbs/api/25a_export.ipynb #13abfaf3
+# %% ../nbs/api/25a_export.ipynb #3eefc117
 def _ours(model, net, X):
     "What PyTorch says of raw windows."
     return model.predict(X).probs if isinstance(net, Classifier) else model.get_embeddings(X)
@@ -260,7 +260,7 @@ def _windows_error(model, net, session, X):
     ours, theirs = _ours(model, net, X), torch.from_numpy(session.run([net.outputs[0]], {'x': np.asarray(X, np.float32)})[0])
     return float((ours - theirs).abs().max()/(1 if isinstance(net, Classifier) else ours.std()))
 
-# %% ../nbs/api/25a_export.ipynb #369c4e8c
+# %% ../nbs/api/25a_export.ipynb #e4f6a66c
 def _signals_error(model, net, session, length, options):
     "The same for signals: from the same noise without conditions, and with all of them."
     gen, worst, n = make_generator(1), 0., 3
@@ -275,7 +275,7 @@ def _signals_error(model, net, session, length, options):
         worst = max(worst, float(((ours - torch.from_numpy(theirs)).abs()/ours.std((0, 2))[:, None].clamp(min=1e-12)).max()))
     return worst
 
-# %% ../nbs/api/25a_export.ipynb #306c9871
+# %% ../nbs/api/25a_export.ipynb #9b600c24
 def _verify(model, net, session, lengths, options):
     "The largest difference, or an error if that is too large."
     least, _, usual = lengths
@@ -286,14 +286,14 @@ def _verify(model, net, session, lengths, options):
     raise RuntimeError(f"the graph differs from PyTorch by {max(errors):.2g}, and at most 1e-4 was expected: nothing was written. "
                        "If the model is cast to half precision or has parts of your own, export it in float32, or without them")
 
-# %% ../nbs/api/25a_export.ipynb #9eeebffd
+# %% ../nbs/api/25a_export.ipynb #e617f19b
 WHAT = ('classifier', 'encoder', 'generator')
 
 def _check_opset(onnx, opset):
     top = onnx.defs.onnx_opset_version()
     if not (isinstance(opset, int) and 18 <= opset <= top): raise ValueError(f"opset={opset!r}: expected a whole number from 18 to {top}")
 
-# %% ../nbs/api/25a_export.ipynb #73440e4a
+# %% ../nbs/api/25a_export.ipynb #f4fdb477
 def graph_network(
     model:JointModel, # Left as it is
     what:str='classifier', # 'classifier', 'encoder' or 'generator'
@@ -313,7 +313,7 @@ def graph_network(
                          "export that; or export what='encoder' or what='generator'")
     return Classifier(model).eval()
 
-# %% ../nbs/api/25a_export.ipynb #d32ad127
+# %% ../nbs/api/25a_export.ipynb #326782ff
 def export_onnx(
     learn, # Learner, model, folder of a checkpoint, or name of weights that ship
     out:Union[str, Path], # File to write, .onnx
@@ -335,7 +335,7 @@ def export_onnx(
     write_whole(out, lambda p: p.write_bytes(graph))
     return dict(error=error, bytes=len(graph))
 
-# %% ../nbs/api/25a_export.ipynb #dafaceba
+# %% ../nbs/api/25a_export.ipynb #3a4bec89
 class _Windows:
     "Calibration windows for onnxruntime, one batch after the other."
     def __init__(self, X, bs=64): self.batches = iter([np.asarray(X[i:i+bs], np.float32) for i in range(0, len(X), bs)])
@@ -346,7 +346,7 @@ def _with_weights(graph):
     fixed = {w.name for w in graph.graph.initializer}
     return [n.name for n in graph.graph.node if n.op_type in ('MatMul', 'Gemm') and fixed & set(n.input)]
 
-# %% ../nbs/api/25a_export.ipynb #18515a6e
+# %% ../nbs/api/25a_export.ipynb #061c7105
 def _eight_bits(onnx, source, file, X):
     "Write a graph with weights of eight bits."
     from onnxruntime.quantization import quantize_static, QuantFormat, QuantType
@@ -361,7 +361,7 @@ def _eight_bits(onnx, source, file, X):
     onnx.helper.set_model_props(graph, {**said, 'bits': '8'})
     onnx.save(graph, file)
 
-# %% ../nbs/api/25a_export.ipynb #b0f1f629
+# %% ../nbs/api/25a_export.ipynb #92d565d6
 def _lost(exact, rounded, X):
     "How much eight bits change."
     said = lambda s: np.concatenate([s.run(None, b)[0] for b in iter(_Windows(X).get_next, None)])
@@ -369,7 +369,7 @@ def _lost(exact, rounded, X):
     if kind is None: return float(((a - b)**2).mean()/a.var(0).mean())
     return float((a.argmax(1) != b.argmax(1) if kind == 'classes' else ((a > .5) != (b > .5)).any(1)).mean())
 
-# %% ../nbs/api/25a_export.ipynb #8da90ec1
+# %% ../nbs/api/25a_export.ipynb #668af388
 def quantize_onnx(
     graph:Union[str, Path], # File of `export_onnx`: a classifier or an encoder
     out:Union[str, Path], # File to write, .onnx

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Label', 'Stream']
 
-# %% ../nbs/api/25b_streams.ipynb #04cd3745
+# %% ../nbs/api/25b_streams.ipynb #ad2cbc9c
 from typing import Callable, NamedTuple, Optional
 import numpy as np
 from fastcore.basics import patch
@@ -15,14 +15,14 @@ from .sampling import check_count
 from .models import *
 from .joint import *
 
-# %% ../nbs/api/25b_streams.ipynb #6d863299
+# %% ../nbs/api/25b_streams.ipynb #93ff536e
 class Label(NamedTuple):
     "What a stream says."
     time:float # Of the last sample that was seen, seconds
     label:str # The class
     probs:np.ndarray # (K,) probabilities, in the order of `Stream.classes`
 
-# %% ../nbs/api/25b_streams.ipynb #51744da4
+# %% ../nbs/api/25b_streams.ipynb #0eeb3133
 class Stream:
     "A window that slides over samples as they come, and what a classifier says of it."
     def __init__(self,
@@ -44,7 +44,7 @@ class Stream:
         "Begin anew: the next label comes when a window is full."
         self.due, self.last = self.length, None
 
-# %% ../nbs/api/25b_streams.ipynb #879d7ee2
+# %% ../nbs/api/25b_streams.ipynb #4d92a74a
 @patch
 def push(self:Stream,
     samples, # (n, C) in raw units, or one (C,); NaN where missing
@@ -52,7 +52,7 @@ def push(self:Stream,
 ) -> list: # Of `Label`, those that became due
     "Take samples in, and say what there is to say."
     x = np.asarray(samples, np.float32)
-    x, c = x.reshape(-1, x.shape[-1]) if x.ndim in (1, 2) else x, len(self.window)
+    x, c = x[None] if x.ndim == 1 else x, len(self.window)
     if x.ndim != 2 or x.shape[1] != c: raise ValueError(f"samples: expected (n, {c}) or ({c},), got {np.shape(samples)}")
     t = (self.seen + np.arange(len(x)))/self.rate if times is None else np.asarray(times, float).reshape(-1)
     if len(t) != len(x) or not np.isfinite(t).all(): raise ValueError(f"times: expected {len(x)} finite seconds, one for each sample")
@@ -65,7 +65,7 @@ def push(self:Stream,
         said += self._take(x[part], t[part])
     return said
 
-# %% ../nbs/api/25b_streams.ipynb #052c14f6
+# %% ../nbs/api/25b_streams.ipynb #fa1939a9
 @patch
 def _take(self:Stream, x, t):
     "Samples without a gap."
@@ -81,7 +81,7 @@ def _take(self:Stream, x, t):
         x, t = x[n:], t[n:]
     return said
 
-# %% ../nbs/api/25b_streams.ipynb #8bd4b772
+# %% ../nbs/api/25b_streams.ipynb #7e37c599
 @patch
 def stream(self:JointModel,
     every:float=1., # Seconds from one label to the next
