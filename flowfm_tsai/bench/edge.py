@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SETS', 'bench_edge']
 
-# %% ../../nbs/api/bench/13_edge.ipynb #11eb80ff
+# %% ../../nbs/api/bench/13_edge.ipynb #3ad50f7f
 import pickle, subprocess, sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from ..wearables.har import open_set
 from .baselines import MiniRocketRidge, inception
 from .runner import Workplace, clock, command_line, page, shows, write_result
 
-# %% ../../nbs/api/bench/13_edge.ipynb #2e1f4241
+# %% ../../nbs/api/bench/13_edge.ipynb #9ca42ad8
 @dataclass(frozen=True)
 class Job:
     "Something that is done for one window."
@@ -35,7 +35,7 @@ class Job:
 
 CLASSIFY, EMBED, GENERATE = 'classify a window', 'embed a window', 'generate a signal'
 
-# %% ../../nbs/api/bench/13_edge.ipynb #fe8220f2
+# %% ../../nbs/api/bench/13_edge.ipynb #4a5bbfa3
 _START = 'import numpy as np\nx = np.zeros((1, 3, 300), np.float32)\n'
 _TORCH = f'{_START}import torch; torch.set_num_threads(1)\n'
 _PEAK = """
@@ -48,7 +48,7 @@ def _peak(code):
     if said.returncode: raise RuntimeError(f"the process that was to be measured ended with an error: {said.stderr[-500:]}")
     return int(said.stdout.split()[-1])/1000
 
-# %% ../../nbs/api/bench/13_edge.ipynb #9b8c427b
+# %% ../../nbs/api/bench/13_edge.ipynb #d9ec65d6
 def _torch_job(task, model, folder, call):
     "What is typed of a model."
     alone = (f'{_TORCH}from flowfm_tsai.pretrained import from_pretrained\n'
@@ -56,7 +56,7 @@ def _torch_job(task, model, folder, call):
     run = eval(f'lambda: model.{call}', dict(model=model, x=np.zeros((1, 3, 300), np.float32)))
     return Job(task, 'PyTorch', run, folder/WEIGHTS, alone)
 
-# %% ../../nbs/api/bench/13_edge.ipynb #b8a4af04
+# %% ../../nbs/api/bench/13_edge.ipynb #9bd657eb
 def _graph_job(task, file):
     "onnxruntime."
     session, x = graph_session(file), np.zeros((1, 3, 300), np.float32)
@@ -66,7 +66,7 @@ def _graph_job(task, file):
              f'run = lambda: s.run({first}, {{{feed!r}: x}})')
     return Job(task, 'onnxruntime' + ', eight bits'*('8' in file.stem), lambda: session.run(first, {feed: x}), file, alone)
 
-# %% ../../nbs/api/bench/13_edge.ipynb #8b47f858
+# %% ../../nbs/api/bench/13_edge.ipynb #bdad5988
 def _compiled_job(task, net, file):
     "`torch.compile`, which compiles here."
     net, x = torch.compile(net, dynamic=False), torch.zeros(1, 3, 300)
@@ -74,7 +74,7 @@ def _compiled_job(task, net, file):
         with torch.no_grad(): return net(x)
     return Job(task, 'torch.compile', run, file)
 
-# %% ../../nbs/api/bench/13_edge.ipynb #6b968701
+# %% ../../nbs/api/bench/13_edge.ipynb #edd41858
 class _Network:
     "A network of tsai's as a classifier."
     def __init__(self, net): self.net = net.eval()
@@ -91,7 +91,7 @@ def _others(X, y, folder):
         alone = f'{_TORCH}import pickle\nmodel = pickle.load(open({str(file)!r}, "rb"))\nrun = lambda: model.predict(x)'
         yield Job(CLASSIFY, engine, lambda model=model: model.predict(x), file, alone)
 
-# %% ../../nbs/api/bench/13_edge.ipynb #d535f2ce
+# %% ../../nbs/api/bench/13_edge.ipynb #d3c0725c
 def _probed(weights, X, y):
     "A classifier: a linear probe on pretrained weights."
     learn = transfer_learner(get_ts_dls(X, y, tfms=[None, TSClassification()], bs=64), weights)
@@ -111,25 +111,25 @@ def _reading(weights, X, y, folder, compiled):
     model = _probed(weights, X, y)
     model.save_pretrained(folder)
     for task, what, call in ((CLASSIFY, 'classifier', 'predict(x)'), (EMBED, 'encoder', 'get_embeddings(x)')):
-        yield _torch_job(task, model, folder, call)
+        job = _torch_job(task, model, folder, call)
+        yield job if task == CLASSIFY else replace(job, alone=None) # which takes the same memory
         if compiled: yield _compiled_job(task, graph_network(model, what), folder/WEIGHTS)
         for file in _graphs(model, folder, what, X): yield _graph_job(task, file)
 
-# %% ../../nbs/api/bench/13_edge.ipynb #69694ffc
-def _generating(weights, folder, compiled):
+# %% ../../nbs/api/bench/13_edge.ipynb #4fbd3645
+def _generating(weights, folder, compiled, evaluations):
     "Generators of a few Euler steps, without conditions."
     model = from_pretrained(weights)
     model.save_pretrained(folder/'generator')
-    for n in (1, 2, 4):
+    for n in evaluations:
         how, task = dict(method='euler', steps=n), f'{GENERATE}, {n} evaluation' + 's'*(n > 1)
-        job = _torch_job(task, model, folder/'generator', f"generate(1, method='euler', steps={n}, seed=0)")
-        yield job if n == 4 else replace(job, alone=None) # the others take the same memory
+        yield _torch_job(task, model, folder/'generator', f"generate(1, method='euler', steps={n}, seed=0)")
         if compiled: yield _compiled_job(task, graph_network(model, 'generator', [], **how), folder/'generator'/WEIGHTS)
         file = folder/f'generator-{n}.onnx'
         if not file.exists(): export_onnx(model, file, 'generator', 300, [], **how)
         yield _graph_job(task, file)
 
-# %% ../../nbs/api/bench/13_edge.ipynb #6fe11bb5
+# %% ../../nbs/api/bench/13_edge.ipynb #33d49f70
 @contextmanager
 def _one_thread():
     was = torch.get_num_threads()
@@ -158,7 +158,7 @@ def _measured(jobs, rounds):
         print(f"{j.task}, {j.engine}: {ms[0]:.2f} ms", flush=True)
     return rows
 
-# %% ../../nbs/api/bench/13_edge.ipynb #d1426cfb
+# %% ../../nbs/api/bench/13_edge.ipynb #3b779c9d
 def _agreement(weights, d, folder):
     "How many windows get another class than from PyTorch."
     X = np.ascontiguousarray(d.X[:], np.float32)
@@ -170,7 +170,7 @@ def _agreement(weights, d, folder):
     changed = {bits: int((p.argmax(1) != ours.argmax(1)).sum()) for bits, p in theirs.items()}
     return dict(windows=len(X), changed=changed, largest=float(abs(theirs['single'] - ours).max()))
 
-# %% ../../nbs/api/bench/13_edge.ipynb #8a229fe4
+# %% ../../nbs/api/bench/13_edge.ipynb #d6e87723
 def edge_table(
     rows:list, # As `bench_edge` gives them
 ) -> str: # Markdown
@@ -193,7 +193,7 @@ def agreement_table(
         lines.append(f"| {name} | {f['windows']:,} | {one} | {f['largest']:.1g} | {eight} ({100*eight/f['windows']:.2f} %) |")
     return '\n'.join(lines)
 
-# %% ../../nbs/api/bench/13_edge.ipynb #fec6de4a
+# %% ../../nbs/api/bench/13_edge.ipynb #873e9806
 @shows('edge')
 def edge_page(
     result:dict, # Of `bench_edge`, as its JSON holds it
@@ -202,7 +202,7 @@ def edge_page(
     return page('edge', command=result['command'], table=edge_table(result['rows']), agreement=agreement_table(result['agreement']),
                 **result['settings'])
 
-# %% ../../nbs/api/bench/13_edge.ipynb #6c1886fc
+# %% ../../nbs/api/bench/13_edge.ipynb #7e55efdc
 SETS = ('adl', 'weda_fall', 'selfback')
 
 @choices(weights=shipped())
@@ -210,6 +210,7 @@ def bench_edge(
     data:str, # Folder with data sets, a file .npz each
     sets:str=','.join(SETS), # Those whose classes are compared, with commas between; the first one gives the windows for the times
     weights:str='wrist-tiny', # Weights for windows of 300 steps of 3 channels
+    evaluations:str='1,2,4', # Of the network for a signal, with commas between
     rounds:int=30, # Turns of each job, of ten runs
     compiled:bool=False, # By torch.compile too, which needs a C++ compiler
     out:str='docs/results', # Folder for the tables (JSON and Markdown)
@@ -218,8 +219,9 @@ def bench_edge(
 ) -> dict: # rows and agreement
     "Measure what one window costs on one thread, in PyTorch and exported."
     given = dict(locals())
+    steps = [int(n) for n in evaluations.split(',')]
     opened = {s.strip(): open_set(s.strip(), data) for s in sets.split(',')}
-    b = Workplace(work, dict(sets=sets, weights=weights, rounds=rounds, compiled=compiled), fresh)
+    b = Workplace(work, dict(sets=sets, weights=weights, evaluations=evaluations, rounds=rounds, compiled=compiled), fresh)
     agreement = {}
     for name, d in opened.items():
         agreement[name] = b.once(f'agreement/{name}', lambda: _agreement(weights, d, b.dir/name))
@@ -227,7 +229,7 @@ def bench_edge(
     def rows():
         name, d = next(iter(opened.items()))
         X = np.ascontiguousarray(d.X[:], np.float32)
-        jobs = [*_reading(weights, X, d.y, b.dir/name, compiled), *_others(X, d.y, b.dir), *_generating(weights, b.dir, compiled)]
+        jobs = [*_reading(weights, X, d.y, b.dir/name, compiled), *_others(X, d.y, b.dir), *_generating(weights, b.dir, compiled, steps)]
         return _measured(jobs, rounds)
     result = dict(bench='edge', settings=b.settings, command=command_line('bench edge', bench_edge, given), rows=b.once('rows', rows),
                   agreement=agreement)
