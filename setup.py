@@ -31,6 +31,6 @@ setup(name=cfg['lib_name'], version=cfg['version'], description=cfg['description
       project_urls=urls, classifiers=classifiers, python_requires=f'>=3.{low},<3.{high + 1}',
       packages=find_packages(include=['flowfm_tsai*']), package_data={cfg['lib_name']: ['weights/*/*', 'bench/pages/*']},
       install_requires=lines('requirements'), 
-      extras_require={o: lines(f'{o}_requirements') for o in ('demo', 'text', 'parquet', 'scale', 'docs', 'dev')},
+      extras_require={o: lines(f'{o}_requirements') for o in ('demo', 'text', 'parquet', 'scale', 'onnx', 'docs', 'dev')},
       entry_points=dict(console_scripts=lines('console_scripts'), nbdev=[f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]),
       zip_safe=False)

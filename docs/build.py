@@ -29,9 +29,9 @@ package = sorted((root/cfg.lib_name).glob('**/*.py'))
 
 # Groups of the navigation, by names of notebooks without numbers, or of folders (`data/`); what is named nowhere follows in the last but one group
 how_to = {'Questions': ['diffusion_for_time_series', 'self_supervised_learning', 'embeddings', 'fine_tune_a_pretrained_model', 'few_labels'],
-          'Your data': ['from_csv_to_predictions', 'ucr_or_ecg', 'uneven_series', 'fill_gaps', 'forecast_with_bands', 'long_recordings', 'add_a_data_set', 'train_in_several_processes'],
+          'Your data': ['from_csv_to_predictions', 'ucr_or_ecg', 'uneven_series', 'fill_gaps', 'forecast_with_bands', 'long_recordings', 'export', 'add_a_data_set', 'train_in_several_processes'],
           'Extend': ['add_a_task', 'add_a_path_or_sampler', 'add_a_benchmark_row']}
-api = {'For users': ['learner', 'joint', 'pretrained', 'transfer', 'text', 'text2signal', 'zero_shot', 'metrics', 'plots', 'classifiers', 'recipes', 'cli', 'demo'],
+api = {'For users': ['learner', 'joint', 'pretrained', 'transfer', 'export', 'streams', 'text', 'text2signal', 'zero_shot', 'metrics', 'plots', 'classifiers', 'recipes', 'cli', 'demo'],
        'Data': ['data/'], 'Wearables': ['wearables/'],
        'Building blocks': [], 'Pretext tasks': ['pretext/'], 'Benchmarks': ['bench/']}
 

@@ -21,6 +21,7 @@ from .joint import JointLearner
 from .learner import difffm_learner, distill_learner, flowfm_learner
 from . import completion # noqa: F401 learn.impute, learn.forecast
 from .transfer import few_label_curve, fine_tune, knn_probe, linear_probe
+from . import streams # noqa: F401 learn.stream
 from .text import TextEncoder, prompts
 from .text2signal import text2signal_learner, text_dls
 from . import zero_shot # noqa: F401 learn.classify

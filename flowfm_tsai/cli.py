@@ -25,6 +25,7 @@ COMMANDS = {'demo': ('flowfm_tsai.demo', 'demo', 'pretrain, transfer and generat
             'generate': ('flowfm_tsai.applying', 'generate', 'generate signals from pretrained weights'),
             'impute': ('flowfm_tsai.applying', 'impute', 'fill gaps of windows or of a recording'),
             'forecast': ('flowfm_tsai.applying', 'forecast', 'say what may come next'),
+            'export': ('flowfm_tsai.applying', 'export', 'write a model as an ONNX graph that runs without PyTorch'),
             'distill': ('flowfm_tsai.recipes', 'distill', 'distil pretrained FlowFM weights to a few steps of generation'),
             'bench generation': ('flowfm_tsai.bench.generation', 'bench_generation',
                                  'compare flow and diffusion: speed and quality of generation'),
@@ -38,6 +39,7 @@ COMMANDS = {'demo': ('flowfm_tsai.demo', 'demo', 'pretrain, transfer and generat
             'bench completion': ('flowfm_tsai.bench.completion', 'bench_completion',
                                  'measure gaps filled and series continued beside simple methods'),
             'bench series': ('flowfm_tsai.bench.series', 'bench_series', 'measure generated series by the scores that papers publish'),
+            'bench edge': ('flowfm_tsai.bench.edge', 'bench_edge', 'measure latency, memory and size for one window on one thread'),
             'bench data': ('flowfm_tsai.bench.disk', 'bench_data', 'measure reading, memory and speed of windows on disk'),
             'bench loop': ('flowfm_tsai.bench.loop', 'bench_loop', 'measure what the training loop adds to a bare PyTorch step'),
             'bench pages': ('flowfm_tsai.bench.runner', 'bench_pages', 'write the pages of results again, from their JSON')}
@@ -174,7 +176,7 @@ def _run(func, args):
 # %% ../nbs/api/32_cli.ipynb #4a9bac86
 def _goes_on(argv):
     "What to know after ctrl-c."
-    if argv[:1] and argv[0] in ('generate', 'probe', 'windows', 'predict', 'embed', 'classify'): return ''
+    if argv[:1] and argv[0] in ('generate', 'probe', 'windows', 'predict', 'embed', 'classify', 'export'): return ''
     return '; the same command' + (' without --fresh' if '--fresh' in argv else '') + ' goes on from what is finished'
 
 def main(

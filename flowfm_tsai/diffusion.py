@@ -125,7 +125,7 @@ def _undo(field, x, schedule, steps, eta, clip, generator, progress):
     where = dict(dtype=x.dtype, device=generator.device if generator else x.device, generator=generator)
     for k, prev in with_bar(pairs, progress and len(pairs) > 100):
         z = torch.randn(x.shape, **where).to(x.device) if eta and prev >= 0 else None
-        x = diffusion_step(x, field(x, x.new_full((len(x),), k/schedule.n)), a[k], a[prev], eta, clip, z)
+        x = diffusion_step(x, field(x, x.new_full(x.shape[:1], k/schedule.n)), a[k], a[prev], eta, clip, z)
     return x, len(ks)
 
 # %% ../nbs/api/06_diffusion.ipynb #c95a3f02

@@ -56,7 +56,7 @@ class PPVStem(nn.Module):
     def forward(self,
         x:Tensor, # (B, c_in, L)
     ) -> Tensor: # (B, ceil(L / patch_size), n_features), between 0 and 1
-        x = F.pad(x, (0, -x.shape[-1] % self.patch_size))
+        x = whole_patches(x, self.patch_size)
         positive = (_positive(x, k, b, d) for k, b, d in zip(self.kernels, self.bias, self.dilations))
         return torch.cat([p.unflatten(-1, (-1, self.patch_size)).mean(-1) for p in positive], 1).transpose(1, 2)
 
@@ -131,7 +131,7 @@ def layers(self:ViT1d,
     if self.stem: x = self.stem(x)
     h = self.patch_embed(x)
     h = h + sincos_positions(h.shape[1], self.dim, h.device).to(next(self.parameters()).dtype)
-    if self.readout == 'class': h = torch.cat([self.class_token.expand(len(h), -1, -1), h], 1)
+    if self.readout == 'class': h = torch.cat([self.class_token.expand(h.shape[0], -1, -1), h], 1)
     out = [x if self.stem else h] if 0 in self.read_after else []
     for i, block in enumerate(self.blocks, 1):
         h = block(h)

@@ -181,7 +181,7 @@ def guided(
         return (lambda x, t: network(x, t, only)), 1
     stacked = {k: torch.cat([cond[k] if j < i else torch.zeros_like(cond[k]) for i, _ in used]) for j, k in enumerate(names)}
     def field(x, t):
-        parts = network(torch.cat([x]*len(used)), torch.cat([t]*len(used)), stacked).chunk(len(used))
+        parts = network(torch.cat([x]*len(used)), torch.cat([t]*len(used)), stacked).unflatten(0, (len(used), -1))
         return sum(w*v for v, (_, w) in zip(parts, used))
     return field, len(used)
 

@@ -12,7 +12,7 @@ LIB, NBS = ROOT/'flowfm_tsai', ROOT/'nbs'
 # Arrows run one way, down this list: a module imports from what stands before it, and from nothing else. A folder stands for what
 # is in it, in the order of its notebooks.
 ORDER = """core  layers encoder velocity  paths sampling diffusion  units  models  saving processes state  callbacks  data/  pretext/  pretrained  distributed scheduler
-           plots classifiers metrics series_metrics  joint learner  completion  transfer  text  text2signal zero_shot  wearables/  bench/  recipes supervised applying  demo cli  all""".split()
+           plots classifiers metrics series_metrics  joint learner  completion  transfer  export streams  text  text2signal zero_shot  wearables/  bench/  recipes supervised applying  demo cli  all""".split()
 WINGS = {'wearables', 'bench', 'recipes', 'supervised', 'applying', 'demo', 'cli'} # they know data sets, sensors and benchmarks; the library doesn't
 
 class Module:

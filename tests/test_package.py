@@ -27,7 +27,7 @@ def imported(node, called):
 def test_imports_are_declared():
     "What a module needs to be imported is a requirement; what a function imports when it is called is one of an extra at least."
     providers, always = packages_distributions(), declared('requirements')
-    extras = always | declared('demo_requirements', 'text_requirements', 'scale_requirements')
+    extras = always | declared('demo_requirements', 'text_requirements', 'scale_requirements', 'onnx_requirements')
     for p in MODULES:
         tree = ast.parse(p.read_text(encoding='utf-8'))
         for called, allowed in ((False, always), (True, extras)):
@@ -36,7 +36,7 @@ def test_imports_are_declared():
 
 def test_requirements_are_installed():
     "This environment has what is required, so that a misspelt or forgotten name shows."
-    for name in declared('requirements', 'text_requirements', 'scale_requirements', 'dev_requirements'): distribution(name)
+    for name in declared('requirements', 'text_requirements', 'scale_requirements', 'onnx_requirements', 'dev_requirements'): distribution(name)
 
 def test_no_invented_addresses():
     "No home page, documentation or repository is promised as long as there is none."
