@@ -70,7 +70,7 @@ def _training(train, test, size, epochs, device, **kw):
     learn = flowfm_learner(dls, pretrained=False, size=size, seed=0, **kw)
     if device.type == 'cuda': learn.to_bf16()
     before, start = _probed(learn, test), time.perf_counter()
-    with learn.no_bar(): learn.fit_one_cycle(epochs, 1e-3)
+    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(epochs, 1e-3)
     seconds = time.perf_counter() - start
     return dict(size=size, epochs=epochs, windows=len(train), minutes=seconds/60, rate=epochs*len(train)/seconds,
                 before=before, after=_probed(learn, test))

@@ -32,8 +32,8 @@ class Witness(Callback):
 # %% ../../nbs/api/bench/08a_processes.ipynb #10b69aad
 def _epoch(folder, bs, notes):
     "Pretrain for an epoch with whichever processes there are, and leave a note."
-    learn = flowfm_learner(get_ts_dls(open_windows(folder).X, bs=bs, inplace=False), pretrained=False, tasks=[], dim=32, depth=1, n_heads=1,
-                           patch_size=60, seed=0)
+    dls = get_ts_dls(open_windows(folder).X, bs=bs, inplace=False)
+    learn = flowfm_learner(dls, pretrained=False, config='paper', dim=32, depth=1, n_heads=1, patch_size=60, seed=0)
     with learn.no_bar(), learn.no_logging(), learn.distrib_ctx():
         rank, world = place(learn)
         start, witness = time.perf_counter(), Witness()
@@ -107,7 +107,7 @@ def processes_page(result):
 def bench_processes(
     windows:int=1_387_255, # Windows in the file
     processes:int=2, # Processes that share an epoch
-    bs:int=256, # Windows in a batch of each process
+    bs:int=1024, # Windows in a batch of each process
     out:str='docs/results', # Folder for the page and its JSON
     work:str='.', # Folder for the file of windows, 5 GB for as long as the benchmark runs
 ) -> dict: # What was measured

@@ -210,8 +210,10 @@ def plot_costs(result):
     for col, (by, key, label) in zip(axes.T, (('lengths', 'length', 'time steps'), ('channels', 'channels', 'channels'))):
         rows = result['costs'][by]
         for ax, what, unit in zip(col, ('ms', 'mb'), ('ms', 'MB')):
-            ax.loglog([r[key] for r in rows], [r[what] for r in rows], '.-')
+            ax.semilogx([r[key] for r in rows], [r[what] for r in rows], '.-')
             ax.set_ylabel(f'{unit} a window'), ax.grid(alpha=.3)
+            if by == 'lengths': ax.set_yscale('log')
+            else: ax.set_ylim(0, None)
         col[1].set_xlabel(label)
     return fig
 
@@ -238,8 +240,8 @@ def bench_step(
     bs:int=64, # Batch size
     channels:int=3, # Channels
     length:int=300, # Time steps of a window
-    batches:int=3, # Training steps of each loop in a round
-    rounds:int=5, # Rounds
+    batches:int=10, # Training steps of each loop in a round
+    rounds:int=3, # Rounds
     out:str='docs/results', # Folder for the page, its JSON and the figure
     seed:int=0, # Seed
 ) -> dict: # What was measured
