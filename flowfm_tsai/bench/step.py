@@ -240,7 +240,7 @@ def bench_step(
     bs:int=64, # Batch size
     channels:int=3, # Channels
     length:int=300, # Time steps of a window
-    batches:int=10, # Training steps of each loop in a round
+    batches:int=8, # Training steps of each loop in a round
     rounds:int=3, # Rounds
     out:str='docs/results', # Folder for the page, its JSON and the figure
     seed:int=0, # Seed
