@@ -13,7 +13,6 @@ import torch
 from tsai.data.core import get_ts_dls, TSClassification
 from ..layers import *
 from ..saving import *
-from ..callbacks import *
 from ..models import *
 from ..learner import *
 from ..transfer import *
