@@ -41,6 +41,10 @@ COMMANDS = {'demo': ('flowfm_tsai.demo', 'demo', 'pretrain, transfer and generat
             'bench series': ('flowfm_tsai.bench.series', 'bench_series', 'measure generated series by the scores that papers publish'),
             'bench edge': ('flowfm_tsai.bench.edge', 'bench_edge', 'measure latency, memory and size for one window on one thread'),
             'bench data': ('flowfm_tsai.bench.disk', 'bench_data', 'measure reading, memory and speed of windows on disk'),
+            'bench step': ('flowfm_tsai.bench.step', 'bench_step', 'measure a training step: beside a plain loop, by its work, by length'),
+            'bench threads': ('flowfm_tsai.bench.threads', 'bench_threads', 'measure what threads cost beside other work'),
+            'bench gpu': ('flowfm_tsai.bench.gpu', 'bench_gpu', 'measure steps, generation and a training on a GPU'),
+            'bench processes': ('flowfm_tsai.bench.processes', 'bench_processes', 'measure an epoch from disk by several processes'),
             'bench loop': ('flowfm_tsai.bench.loop', 'bench_loop', 'measure what the training loop adds to a bare PyTorch step'),
             'bench pages': ('flowfm_tsai.bench.runner', 'bench_pages', 'write the pages of results again, from their JSON')}
 
@@ -184,6 +188,7 @@ def main(
 ) -> int: # Exit status: 0, 2 if something was wrong, 130 when interrupted
     "Run a command of `flowfm`."
     argv = sys.argv[1:] if argv is None else list(argv)
+    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE') # for torch, which isn't loaded yet
     out, err, names = sys.stdout, sys.stderr, []
     sys.stdout, sys.stderr = _Quiet(out), _Quiet(err)
     try:

@@ -123,10 +123,10 @@ def rotary_angles(
     n:int, # Number of positions
     d:int, # Numbers of a head; even
     device:torch.device=torch.device('cpu'), # Where
-) -> Tensor: # (2, n, d/2) float32: cosines, and sines
+) -> Tensor: # (2, n, d) float32: cosines, and sines, which are negative for the first half of the numbers
     "Cosines and sines of the angles by which a head's pairs of numbers are turned at positions 0 to n-1."
     a = torch.arange(n, dtype=torch.float64)[:, None]*math.pi*100.**(-torch.arange(d//2, dtype=torch.float64)/(d//2))
-    return torch.stack([a.cos(), a.sin()]).float().to(device)
+    return torch.stack([torch.cat([a.cos()]*2, 1), torch.cat([-a.sin(), a.sin()], 1)]).float().to(device)
 
 # %% ../nbs/api/01_layers.ipynb #e21bb443
 def rotate(
@@ -134,8 +134,14 @@ def rotate(
 ) -> Tensor: # (B, heads, N, d)
     "Turn the pairs (x[i], x[i + d/2]) of each token by the angles of its position."
     cos, sin = (t.to(x.dtype) for t in rotary_angles(*x.shape[-2:], x.device))
-    a, b = x.chunk(2, -1)
-    return torch.cat([a*cos - b*sin, b*cos + a*sin], -1)
+    return torch.addcmul(x*cos, x.roll(x.shape[-1]//2, -1), sin)
+
+# %% ../nbs/api/01_layers.ipynb #529dfb1e
+FEW = 64 # tokens
+
+def attend_few(q, k, v, dropout_p=0.): # (B, heads, N, d) each
+    "Attention whose weights are written to memory, since there are few."
+    return F.dropout((q*q.shape[-1]**-.5 @ k.mT).softmax(-1), dropout_p) @ v
 
 # %% ../nbs/api/01_layers.ipynb #fd38778e
 class Attention(nn.Module):
@@ -156,8 +162,8 @@ class Attention(nn.Module):
         b, n, d = x.shape
         q, k, v = self.qkv(x).view(b, n, 3, self.n_heads, d//self.n_heads).permute(2, 0, 3, 1, 4) # each (B, heads, N, d)
         if self.rotary: q, k = rotate(q), rotate(k)
-        p = self.dropout if self.training else 0.
-        x = F.scaled_dot_product_attention(q, k, v, dropout_p=p).transpose(1, 2).reshape(b, n, d)
+        p, few = self.dropout if self.training else 0., self.training and n <= FEW and x.device.type == 'cpu'
+        x = (attend_few if few else F.scaled_dot_product_attention)(q, k, v, dropout_p=p).transpose(1, 2).reshape(b, n, d)
         return F.dropout(self.proj(x), p)
 
 # %% ../nbs/api/01_layers.ipynb #a01f4d0f

@@ -40,9 +40,10 @@ def make_windows(
     root:str, # Folder or zip with the original files
     out:str, # File .npz for the windows; or a folder, of which they can be read without filling the memory
     labels:str='Walmsley2020', # Capture-24: which classes, Walmsley2020 or Willetts2018
+    scheduler:Optional[str]=None, # Who reads the files: 'local', 'local:4', or the address of a Dask scheduler; this process by default
 ) -> HARData: # The windows
-    "Make windows of a data set's original files, and write them."
-    data = load(name, root, out, labels, progress=True)
+    "Make windows of a data set's original files, and write them. Interrupted, the same command goes on where it was."
+    data = load(name, root, out, labels, progress=True, scheduler=scheduler)
     for y, n in zip(*np.unique(data.y, return_counts=True)): print(f'{n:9,} {y}')
     print(f'{data}\nwindows are in {out}')
     return data

@@ -101,14 +101,15 @@ DIFFUSION = Generator('DiffFM', _twin(difffm_learner, lambda s: dict(schedule=s[
 TWINS = FLOW, DIFFUSION
 
 # %% ../../nbs/api/bench/03_generation.ipynb #6e6b2736
-def distilled(
+def in_few(
     k:int, # Euler steps
+    match:bool=False, # Matched with real windows, not taught by the flow
 ) -> Generator:
     "The flow in `k` steps."
     def make(bench, seed, cbs, models):
         dls, teacher = bench.dls(bench.settings['bs']), models[FLOW].model
-        return distill_learner(dls, teacher, steps=k, substeps=max(1, 4//k), cbs=cbs, seed=seed)
-    return Generator(f'{FLOW.name}-{k}', make, budget=('distill_epochs', 'distill_lr'))
+        return distill_learner(dls, teacher, steps=k, substeps=max(1, 4//k), match=match, cbs=cbs, seed=seed)
+    return Generator(f'{FLOW.name}-{k}' + '-matched'*match, make, budget=('distill_epochs', 'distill_lr'))
 
 # %% ../../nbs/api/bench/03_generation.ipynb #9aa4f4f5
 def _models(b, seed, generators):
@@ -169,16 +170,17 @@ SAMPLINGS = [RealWindows(), SLOWEST, _ddim(100, 5.06), _ddim(50, 2.53), _ddim(20
              Sampling(FLOW, 'dopri5', dict(method='dopri5')), *[_ode('Euler', 'euler', k) for k in (50, 20, 10, 5)],
              *[_ode('midpoint', 'midpoint', k) for k in (10, 5, 4, 3)], _ode('Heun', 'heun2', 5), _ode('RK4', 'rk4', 5)]
 
-def _rows(few):
-    "All rows, with those of flows of `few` steps."
-    return SAMPLINGS + [Sampling(distilled(k), 'distilled' if k > 3 else 'matched', steps=k) for k in few]
+def _few(k, name): return Sampling(in_few(k, name == 'matched'), name, steps=k)
+
+def _rows(few, matched=()):
+    "All rows, with those of flows of few steps."
+    return [*SAMPLINGS, *(_few(k, 'distilled') for k in few), *(_few(k, 'matched') for k in matched)]
 
 # %% ../../nbs/api/bench/03_generation.ipynb #2f173799
 def _pairs(result):
     "The rows of a result: (row, numbers)."
     known = {r.key: r for r in SAMPLINGS}
-    few = lambda n: Sampling(distilled(n['steps']), n['name'], steps=n['steps']) # 'matched', or in results of before 'distilled'
-    return [(known.get((n['model'], n['name'], n['steps'])) or few(n), n) for n in result['rows']]
+    return [(known.get((n['model'], n['name'], n['steps'])) or _few(n['steps'], n['name']), n) for n in result['rows']]
 
 # %% ../../nbs/api/bench/03_generation.ipynb #d7ef2742
 def _summarise(rows, runs):
@@ -319,6 +321,7 @@ def bench_generation(
     schedule:str='linear', # DiffFM's noise schedule
     time_mean:float=.4, # FlowFM's times of training: mean of their logit, above zero nearer to the data
     few_steps:str='4,2,1', # Steps to distil FlowFM to
+    matched:str='', # Steps of flows that are matched with real windows, such as '2,1'
     distill_epochs:int=1, # Epochs of each distillation
     lr:float=2e-3, # Learning rate of the twins
     distill_lr:float=1e-3, # Learning rate of distillation
@@ -331,8 +334,8 @@ def bench_generation(
     "Train both twins under the same budget, sample them in many ways, and compare speed and quality in one table."
     given = dict(locals())
     b = Bench(data, work, {k: given[k] for k in SETTINGS}, features_epochs, fresh)
-    out, few = writable_folder(out), [int(k) for k in few_steps.split(',') if k]
-    rows = _rows(few)
+    out, (few, match) = writable_folder(out), ([int(k) for k in o.split(',') if k] for o in (few_steps, matched))
+    rows = _rows(few, match)
     runs, training, kept = zip(*(_measure_seed(b, int(seed), rows) for seed in seeds.split(',')))
     result = dict(bench='generation', command=command_line('bench generation', bench_generation, given), settings=b.settings,
                   facts=dict(b.facts(), times=repr(LogitNormal(time_mean)), few_steps=few),

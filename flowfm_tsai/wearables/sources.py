@@ -6,9 +6,10 @@
 __all__ = ['SOURCES', 'Source', 'block', 'codes', 'register_source', 'load']
 
 # %% ../../nbs/api/wearables/02_sources.ipynb #9f84c1b8
-import contextlib, hashlib, importlib, importlib.metadata, inspect, os, re, shutil, sys
+import contextlib, hashlib, importlib, importlib.metadata, inspect, os, pickle, re, shutil, sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Callable, Optional, Union
@@ -19,6 +20,7 @@ from fastcore.basics import patch
 from .. import __version__
 from ..core import *
 from ..saving import *
+from ..scheduler import *
 from ..data.storage import *
 from .archives import *
 from .windowing import *
@@ -256,13 +258,23 @@ def _write_part(part, windows):
         for X, columns in chain([first], windows): w.add(X, **columns)
 
 # %% ../../nbs/api/wearables/02_sources.ipynb #c5cd4d54
-def _kept(part, memo):
+def _memo(part): return part.with_name(f'{part.name}.json') # is written last
+
+def _kept(part):
     "Note and windows of a recording that an earlier run finished; `None` if it didn't, or they are damaged."
     try:
-        notes = read_json(memo)
+        notes = read_json(_memo(part))
         data = open_windows(part) if notes['windows'] else None
         return (notes, data) if data is None or len(data) == notes['windows'] else None
     except (OSError, ValueError, KeyError, TypeError): return None
+
+# %% ../../nbs/api/wearables/02_sources.ipynb #c7f87d37
+def _finished(part, i, match, member, source, known):
+    "Note and windows of a recording, which is read for it."
+    _memo(part).unlink(missing_ok=True)
+    _write_part(part, _recording(i, match, member, source, known, notes := {}))
+    write_json(_memo(part), notes)
+    return notes, open_windows(part) if notes['windows'] else None
 
 # %% ../../nbs/api/wearables/02_sources.ipynb #3d7ee661
 def _from_parts(parts, files, source, known, said):
@@ -270,16 +282,44 @@ def _from_parts(parts, files, source, known, said):
     settings = _settings(source, known)
     for i, (match, member) in enumerate(files):
         part = parts/_part_key(settings, member)
-        memo = part.with_name(f'{part.name}.json') # is written last
-        if (kept := _kept(part, memo)) is None:
-            memo.unlink(missing_ok=True)
-            _write_part(part, _recording(i, match, member, source, known, notes := {}))
-            write_json(memo, notes)
-            kept = notes, open_windows(part) if notes['windows'] else None
-        notes, data = kept
+        notes, data = _kept(part) or _finished(part, i, match, member, source, known)
         said.append(notes)
         for j in range(0, notes['windows'], 4096):
             yield data.X[j:j+4096], {k: v[j:j+4096] for k, v in data.arrays().items()} | dict(recording=np.int32(i))
+
+# %% ../../nbs/api/wearables/02_sources.ipynb #2a4b55bb
+def _by_value(source, known):
+    "A source and its classes, for processes that may not have the module of its reader."
+    import cloudpickle # comes with Dask
+    module = sys.modules[source.read.__module__]
+    far = not module.__name__.startswith('flowfm_tsai.')
+    if far: cloudpickle.register_pickle_by_value(module)
+    try: return cloudpickle.dumps((source, known))
+    finally:
+        if far: cloudpickle.unregister_pickle_by_value(module)
+
+# %% ../../nbs/api/wearables/02_sources.ipynb #0ca55efa
+def _part_of(place, packed):
+    "Make one part, wherever this is."
+    path, part = place
+    source, known = pickle.loads(packed)
+    _finished(Path(part), 0, re.search(source.pattern, path), member_at(path), source, known) # numbered when the parts are joined
+
+# %% ../../nbs/api/wearables/02_sources.ipynb #2a9566b9
+def _by_workers(parts, files, source, known, scheduler):
+    "Make the parts that aren't there yet by the workers of a scheduler, or raise an error that names what they can't read."
+    settings = _settings(source, known)
+    places = [(m.path, parts/_part_key(settings, m)) for _, m in files]
+    missing = [(path, str(part.absolute())) for path, part in places if _kept(part) is None]
+    if not missing: return
+    made = in_order(partial(_part_of, packed=_by_value(source, known)), missing, scheduler)
+    why = {path: said for (path, _), (_, said) in zip(missing, made)}
+    lost = f"a worker has written it where this process can't read it: {str(parts)!r} has to be the same folder for both"
+    bad = {path: why.get(path) or lost for path, part in places if _kept(part) is None}
+    if bad:
+        some = '; '.join(f'{path}: {said}' for path, said in list(bad.items())[:5]) + ('; ...' if len(bad) > 5 else '')
+        raise ValueError(f"{len(bad)} of {len(files)} recordings couldn't be read: {some}. "
+                         "The others are kept, and the same call goes on with them")
 
 # %% ../../nbs/api/wearables/02_sources.ipynb #02c17ff1
 @contextlib.contextmanager
@@ -350,7 +390,7 @@ def _gathered(sink, windows, name, files, source, known, labels, root, said):
     return w
 
 # %% ../../nbs/api/wearables/02_sources.ipynb #25de1abd
-def _make(name, files, source, known, labels, root, out, progress):
+def _make(name, files, source, known, labels, root, out, progress, scheduler=None):
     "Windows of files: in memory, or written to `out` and opened."
     bar, said = with_bar(files, progress), []
     def gathered(sink, windows): return _gathered(sink, windows, name, files, source, known, labels, root, said)
@@ -359,6 +399,7 @@ def _make(name, files, source, known, labels, root, out, progress):
     parts = out.parent/f'.{out.name}.parts'
     with _alone(parts):
         WindowWriter(out) # that nobody has written it meanwhile
+        if scheduler: _by_workers(parts, files, source, known, scheduler)
         try: gathered(writer, _from_parts(parts, bar, source, known, said))
         finally:
             if out.exists() or not writer.n: shutil.rmtree(parts, ignore_errors=True) # else the next run goes on with it
@@ -371,9 +412,11 @@ def load(
     out:Optional[Union[str, Path]]=None, # Write the windows there, a file .npz or a folder, instead of keeping them in memory
     labels:str='Walmsley2020', # Capture-24: which classes, 'Walmsley2020' or 'Willetts2018'
     progress:Optional[bool]=None, # Show a progress bar; by default for more than 20 files
+    scheduler:Optional[str]=None, # Who reads the files: 'local', 'local:4', or the address of a Dask scheduler; this process by default
 ) -> HARData: # X (N, 3, 300) float32 in g at 30 Hz, y, pid, meta; in `columns`, `recording` and `start` of each window
     "Windows of a data set, from its original files or from those that were made of them."
     if root == '': raise ValueError("root='': expected the name of a folder or a file")
+    if scheduler and out is None: raise ValueError(f"scheduler={scheduler!r}: pass out= too, a file or a folder that its workers see")
     name, root = _find_source(name), Path(root)
     if (made := _made(name, root, labels)) is not None: return made if out is None else open_windows(made.save(out))
     if name not in SOURCES:
@@ -383,4 +426,4 @@ def load(
     if source.find_classes:
         known, classes = source.find_classes(root, source, labels)
         source = replace(source, classes=classes)
-    return _make(name, files, source, known, labels, root, out, len(files) > 20 if progress is None else progress)
+    return _make(name, files, source, known, labels, root, out, len(files) > 20 if progress is None else progress, scheduler)
