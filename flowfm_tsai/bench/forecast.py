@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Span', 'forecast_spans', 'forecast_table', 'forecast_page', 'bench_forecast']
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #61ebdba7
+# %% ../../nbs/api/bench/12_forecast.ipynb #726f8cf1
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,14 +21,13 @@ from sklearn.linear_model import Ridge
 from tsai.data.core import get_ts_dls, TSForecasting
 from tsai.learner import ts_learner
 from tsai.models.PatchTST import PatchTST
-from ..core import *
 from ..saving import *
 from ..joint import *
 from ..learner import *
 from ..wearables.tables import open_table
 from .runner import *
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #178ffd3f
+# %% ../../nbs/api/bench/12_forecast.ipynb #15af98c6
 @dataclass(frozen=True)
 class Span:
     "Windows of some rows of a table, and what comes after them."
@@ -52,14 +51,14 @@ def forecast_spans(
         spans.append(Span(w[..., :lookback], w[..., lookback:]))
     return spans
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #49ff75f1
+# %% ../../nbs/api/bench/12_forecast.ipynb #9e16608d
 def _last(job, span): return np.repeat(span.X[..., -1:], job.horizon, -1)
 
 def _seasonal(job, span):
     at = span.X.shape[-1] - job.period + np.arange(job.horizon) % job.period
     return span.X[..., at]
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #85295691
+# %% ../../nbs/api/bench/12_forecast.ipynb #284071c1
 PENALTIES = (1., 10., 100., 1000., 10_000.)
 
 def _relative(v, X): return v - X[..., -1:]
@@ -78,7 +77,7 @@ def _ridge(job, *spans):
         for out, s in zip(made, spans): out.append(s.X[:, c, -1:] + model.predict(_relative(s.X[:, c], s.X[:, c])).reshape(len(s.X), -1))
     return [np.stack(o, 1).astype(np.float32) for o in made]
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #999458ce
+# %% ../../nbs/api/bench/12_forecast.ipynb #a1174f5d
 class KeepBest(TrackerCallback):
     "End a training with the weights that were best in validation."
     order = 65 # after the average of the weights was validated
@@ -88,7 +87,7 @@ class KeepBest(TrackerCallback):
     def after_fit(self):
         if hasattr(self, 'weights'): self.learn.model.load_state_dict(self.weights)
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #822c42e0
+# %% ../../nbs/api/bench/12_forecast.ipynb #0f672080
 def _some(span, n):
     "Evenly chosen windows of a span."
     at = np.linspace(0, len(span.X)-1, min(n, len(span.X))).astype(int)
@@ -106,10 +105,10 @@ def _predict(learn, X):
     blocks = torch.from_numpy(np.ascontiguousarray(X)).split(256)
     with torch.no_grad(): return torch.cat([learn.model(b.to(learn.dls.device)).float().cpu() for b in blocks]).numpy()
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #5ab1979a
+# %% ../../nbs/api/bench/12_forecast.ipynb #eab9f093
 def _apart(span): return Span(*(v.reshape(-1, 1, v.shape[-1]) for v in (span.X, span.y)))
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #4efda085
+# %% ../../nbs/api/bench/12_forecast.ipynb #19c15a8c
 def _fit(learn, job):
     "Train a learner and keep its best weights."
     epochs = max(1, round(job.settings['steps']/len(learn.dls.train)))
@@ -125,7 +124,7 @@ def _patchtst(job):
     learn = ts_learner(_dls(job, job.train, job.watched), net, loss_func=MSELossFlat(), opt_func=adamw)
     return _predict(_fit(learn, job), job.test.X)
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #996d103e
+# %% ../../nbs/api/bench/12_forecast.ipynb #eff0b65e
 NET = dict(dim=32, depth=2, n_heads=4, config=dict(stem='patch', readout='places'))
 
 def _left(job, spans):
@@ -148,7 +147,7 @@ def _flowfm(job, source=False, ridge=False):
     learn.unfreeze()
     return _predict(_fit(learn, job), test.X).reshape(job.test.y.shape) + said
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #698b26d9
+# %% ../../nbs/api/bench/12_forecast.ipynb #48d48934
 @dataclass(frozen=True)
 class Job:
     "What a row is given."
@@ -162,7 +161,7 @@ class Job:
     seed:int # Seed
     pretrained:object # Called without arguments; returns a model
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #67d67931
+# %% ../../nbs/api/bench/12_forecast.ipynb #a61a9a8e
 ROWS = (Row('last value', lambda job: _last(job, job.test)), Row('seasonal naive', lambda job: _seasonal(job, job.test)),
         Row('ridge', lambda job: _ridge(job, job.test)[0]), Row('PatchTST of tsai', _patchtst, colour='tab:orange'),
         Row('FlowFM, all defaults', _defaults, colour='tab:blue'),
@@ -170,13 +169,13 @@ ROWS = (Row('last value', lambda job: _last(job, job.test)), Row('seasonal naive
         Row('FlowFM, a channel at a time, pretrained', partial(_flowfm, source=True), colour='tab:purple'),
         Row('FlowFM, a channel at a time, beside the ridge', partial(_flowfm, ridge=True), colour='tab:green'))
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #b1e9f2ee
+# %% ../../nbs/api/bench/12_forecast.ipynb #c66472ca
 PUBLISHED = ( # name, look-back, horizon, MSE, MAE
     ('PatchTST/42 (Nie et al. 2023)', 336, 96, .375, .399), ('PatchTST/64 (Nie et al. 2023)', 512, 96, .370, .400),
     ('DLinear (Zeng et al. 2023)', 336, 96, .375, .399), ('PatchTST, by Liu et al. 2024', 96, 96, .414, .419),
     ('iTransformer (Liu et al. 2024)', 96, 96, .386, .405))
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #fbd6bf8d
+# %% ../../nbs/api/bench/12_forecast.ipynb #2af1256c
 def forecast_table(
     result:dict, # Of `bench_forecast`, as its JSON holds it
 ) -> str: # Markdown
@@ -194,7 +193,7 @@ def _published():
     lines = ['| | look-back | steps ahead | MSE | MAE |', '|---|---:|---:|---:|---:|']
     return '\n'.join(lines + [f'| {name} | {back} | {h} | {mse:.3f} | {mae:.3f} |' for name, back, h, mse, mae in PUBLISHED])
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #986042c8
+# %% ../../nbs/api/bench/12_forecast.ipynb #ac521ca7
 def _examples(result):
     "What each row that was trained says of one test window, for each horizon."
     cells, colours = result['cells'], {r.name: r.colour for r in ROWS}
@@ -212,7 +211,7 @@ def _seconds(cells):
     found = {n: np.mean([o['seconds'] for rows in cells.values() for o in rows[n]]) for n in next(iter(cells.values()))}
     return ', '.join(f'{n} {s:.0f}' for n, s in found.items() if s >= 1)
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #574b765b
+# %% ../../nbs/api/bench/12_forecast.ipynb #bc360927
 @shows('forecast', lambda result: {f"forecast_{result['name']}.png": _examples(result)})
 def forecast_page(
     result:dict, # Of `bench_forecast`, as its JSON holds it
@@ -224,7 +223,7 @@ def forecast_page(
     return page('forecast', **{**s, 'rows': rows}, **said, table=forecast_table(result), published=_published(),
                 seconds=_seconds(result['cells']))
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #15af8e70
+# %% ../../nbs/api/bench/12_forecast.ipynb #743d390e
 class ForecastBench(Workplace):
     "A series, pretrained models and finished scores."
     def __init__(self, work, settings, fresh, data):
@@ -240,7 +239,7 @@ class ForecastBench(Workplace):
         make = lambda: flowfm_learner(get_ts_dls(X, bs=4*s['bs'], partial_n=80*s['bs'], inplace=False), **given)
         return self.later(f'models/{seed}', make, max(1, s['pretrain_steps']//20), s['lr']).model
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #7ffe2df3
+# %% ../../nbs/api/bench/12_forecast.ipynb #76379533
 @patch
 def cell(self:ForecastBench, horizon, row, seed):
     "Errors of a row, what it cost, and what it says of one window."
@@ -254,7 +253,7 @@ def cell(self:ForecastBench, horizon, row, seed):
     one = made[len(made)//2, -1].round(3).tolist()
     return dict(mse=float(np.square(off).mean()), mae=float(np.abs(off).mean()), seconds=cost, one=one)
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #5b20f10e
+# %% ../../nbs/api/bench/12_forecast.ipynb #338b9690
 def bench_forecast(
     data:str, # A table with a row for each hour (CSV, TSV, Parquet), such as ETTh1.csv
     out:str='docs/results', # Folder for the table (JSON and Markdown) and the figure
