@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Span', 'forecast_spans', 'forecast_table', 'forecast_page', 'bench_forecast']
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #726f8cf1
+# %% ../../nbs/api/bench/12_forecast.ipynb #13e306fc
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from ..learner import *
 from ..wearables.tables import open_table
 from .runner import *
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #15af98c6
+# %% ../../nbs/api/bench/12_forecast.ipynb #cbea5f3e
 @dataclass(frozen=True)
 class Span:
     "Windows of some rows of a table, and what comes after them."
@@ -51,14 +51,14 @@ def forecast_spans(
         spans.append(Span(w[..., :lookback], w[..., lookback:]))
     return spans
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #9e16608d
+# %% ../../nbs/api/bench/12_forecast.ipynb #46438c0a
 def _last(job, span): return np.repeat(span.X[..., -1:], job.horizon, -1)
 
 def _seasonal(job, span):
     at = span.X.shape[-1] - job.period + np.arange(job.horizon) % job.period
     return span.X[..., at]
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #284071c1
+# %% ../../nbs/api/bench/12_forecast.ipynb #d87a66a3
 PENALTIES = (1., 10., 100., 1000., 10_000.)
 
 def _relative(v, X): return v - X[..., -1:]
@@ -77,7 +77,7 @@ def _ridge(job, *spans):
         for out, s in zip(made, spans): out.append(s.X[:, c, -1:] + model.predict(_relative(s.X[:, c], s.X[:, c])).reshape(len(s.X), -1))
     return [np.stack(o, 1).astype(np.float32) for o in made]
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #a1174f5d
+# %% ../../nbs/api/bench/12_forecast.ipynb #50b8ac8d
 class KeepBest(TrackerCallback):
     "End a training with the weights that were best in validation."
     order = 65 # after the average of the weights was validated
@@ -87,7 +87,7 @@ class KeepBest(TrackerCallback):
     def after_fit(self):
         if hasattr(self, 'weights'): self.learn.model.load_state_dict(self.weights)
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #0f672080
+# %% ../../nbs/api/bench/12_forecast.ipynb #7eb985c5
 def _some(span, n):
     "Evenly chosen windows of a span."
     at = np.linspace(0, len(span.X)-1, min(n, len(span.X))).astype(int)
@@ -105,10 +105,10 @@ def _predict(learn, X):
     blocks = torch.from_numpy(np.ascontiguousarray(X)).split(256)
     with torch.no_grad(): return torch.cat([learn.model(b.to(learn.dls.device)).float().cpu() for b in blocks]).numpy()
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #eab9f093
+# %% ../../nbs/api/bench/12_forecast.ipynb #34bc5b82
 def _apart(span): return Span(*(v.reshape(-1, 1, v.shape[-1]) for v in (span.X, span.y)))
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #19c15a8c
+# %% ../../nbs/api/bench/12_forecast.ipynb #abb03c31
 def _fit(learn, job):
     "Train a learner and keep its best weights."
     epochs = max(1, round(job.settings['steps']/len(learn.dls.train)))
@@ -124,18 +124,13 @@ def _patchtst(job):
     learn = ts_learner(_dls(job, job.train, job.watched), net, loss_func=MSELossFlat(), opt_func=adamw)
     return _predict(_fit(learn, job), job.test.X)
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #eff0b65e
+# %% ../../nbs/api/bench/12_forecast.ipynb #3fa903a9
 NET = dict(dim=32, depth=2, n_heads=4, config=dict(stem='patch', readout='places'))
 
 def _left(job, spans):
     "Spans with what a ridge leaves of their targets, beside the last value, and what it says of the last of them beyond that."
     said = [o - s.X[..., -1:] for o, s in zip(_ridge(job, *spans), spans)]
     return [Span(s.X, s.y - o) for o, s in zip(said, spans)], said[-1]
-
-def _defaults(job):
-    "Forecasts by FlowFM as it is, all channels at once."
-    learn = flowfm_learner(_dls(job, job.train, job.watched), pretrained=False, seed=job.seed)
-    return _predict(_fit(learn, job), job.test.X)
 
 def _flowfm(job, source=False, ridge=False):
     "Forecasts by FlowFM, a channel at a time."
@@ -145,9 +140,10 @@ def _flowfm(job, source=False, ridge=False):
     learn = flowfm_learner(_dls(job, train, watched), pretrained=job.pretrained() if source else False, dropout=job.settings['dropout'],
                            seed=job.seed, **made)
     learn.unfreeze()
+    for p in learn.model.head.parameters() if ridge else (): torch.nn.init.zeros_(p)
     return _predict(_fit(learn, job), test.X).reshape(job.test.y.shape) + said
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #48d48934
+# %% ../../nbs/api/bench/12_forecast.ipynb #03065e78
 @dataclass(frozen=True)
 class Job:
     "What a row is given."
@@ -161,21 +157,20 @@ class Job:
     seed:int # Seed
     pretrained:object # Called without arguments; returns a model
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #a61a9a8e
+# %% ../../nbs/api/bench/12_forecast.ipynb #58322f03
 ROWS = (Row('last value', lambda job: _last(job, job.test)), Row('seasonal naive', lambda job: _seasonal(job, job.test)),
         Row('ridge', lambda job: _ridge(job, job.test)[0]), Row('PatchTST of tsai', _patchtst, colour='tab:orange'),
-        Row('FlowFM, all defaults', _defaults, colour='tab:blue'),
         Row('FlowFM, a channel at a time', _flowfm, colour='tab:cyan'),
         Row('FlowFM, a channel at a time, pretrained', partial(_flowfm, source=True), colour='tab:purple'),
         Row('FlowFM, a channel at a time, beside the ridge', partial(_flowfm, ridge=True), colour='tab:green'))
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #c66472ca
+# %% ../../nbs/api/bench/12_forecast.ipynb #db9f26f8
 PUBLISHED = ( # name, look-back, horizon, MSE, MAE
     ('PatchTST/42 (Nie et al. 2023)', 336, 96, .375, .399), ('PatchTST/64 (Nie et al. 2023)', 512, 96, .370, .400),
     ('DLinear (Zeng et al. 2023)', 336, 96, .375, .399), ('PatchTST, by Liu et al. 2024', 96, 96, .414, .419),
     ('iTransformer (Liu et al. 2024)', 96, 96, .386, .405))
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #2af1256c
+# %% ../../nbs/api/bench/12_forecast.ipynb #b1911819
 def forecast_table(
     result:dict, # Of `bench_forecast`, as its JSON holds it
 ) -> str: # Markdown
@@ -193,7 +188,7 @@ def _published():
     lines = ['| | look-back | steps ahead | MSE | MAE |', '|---|---:|---:|---:|---:|']
     return '\n'.join(lines + [f'| {name} | {back} | {h} | {mse:.3f} | {mae:.3f} |' for name, back, h, mse, mae in PUBLISHED])
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #ac521ca7
+# %% ../../nbs/api/bench/12_forecast.ipynb #13ed0706
 def _examples(result):
     "What each row that was trained says of one test window, for each horizon."
     cells, colours = result['cells'], {r.name: r.colour for r in ROWS}
@@ -211,7 +206,7 @@ def _seconds(cells):
     found = {n: np.mean([o['seconds'] for rows in cells.values() for o in rows[n]]) for n in next(iter(cells.values()))}
     return ', '.join(f'{n} {s:.0f}' for n, s in found.items() if s >= 1)
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #bc360927
+# %% ../../nbs/api/bench/12_forecast.ipynb #ef925857
 @shows('forecast', lambda result: {f"forecast_{result['name']}.png": _examples(result)})
 def forecast_page(
     result:dict, # Of `bench_forecast`, as its JSON holds it
@@ -223,7 +218,7 @@ def forecast_page(
     return page('forecast', **{**s, 'rows': rows}, **said, table=forecast_table(result), published=_published(),
                 seconds=_seconds(result['cells']))
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #743d390e
+# %% ../../nbs/api/bench/12_forecast.ipynb #7b695c04
 class ForecastBench(Workplace):
     "A series, pretrained models and finished scores."
     def __init__(self, work, settings, fresh, data):
@@ -239,7 +234,7 @@ class ForecastBench(Workplace):
         make = lambda: flowfm_learner(get_ts_dls(X, bs=4*s['bs'], partial_n=80*s['bs'], inplace=False), **given)
         return self.later(f'models/{seed}', make, max(1, s['pretrain_steps']//20), s['lr']).model
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #76379533
+# %% ../../nbs/api/bench/12_forecast.ipynb #a1ca927b
 @patch
 def cell(self:ForecastBench, horizon, row, seed):
     "Errors of a row, what it cost, and what it says of one window."
@@ -253,7 +248,7 @@ def cell(self:ForecastBench, horizon, row, seed):
     one = made[len(made)//2, -1].round(3).tolist()
     return dict(mse=float(np.square(off).mean()), mae=float(np.abs(off).mean()), seconds=cost, one=one)
 
-# %% ../../nbs/api/bench/12_forecast.ipynb #338b9690
+# %% ../../nbs/api/bench/12_forecast.ipynb #32a15fa6
 def bench_forecast(
     data:str, # A table with a row for each hour (CSV, TSV, Parquet), such as ETTh1.csv
     out:str='docs/results', # Folder for the table (JSON and Markdown) and the figure

