@@ -82,7 +82,8 @@ def _folder(source):
 def _numbers(file):
     "Whether a file says that its targets are numbers instead of classes."
     if file.suffix != '.ts': return False
-    with open(file, encoding='utf-8') as lines: return any(l.lower().startswith('@targetlabel true') for l in takewhile(_in_head, lines))
+    with open(file, encoding='utf-8') as lines: head = [l.lower().split()[:2] for l in takewhile(_in_head, lines)]
+    return ['@targetlabel', 'true'] in head
 
 def _in_head(line): return not line.lower().startswith('@data')
 
