@@ -268,9 +268,10 @@ def ucr_table(
     heads = [*names, *(('MultiRocket-Hydra, published', 'InceptionTime, published') if labels == '1' else ())]
     lines = [f"| | {' | '.join(heads)} |", '|---|' + '---:|'*len(heads)]
     lines += [_line(s, [*a, *p], a.max()) for s, a, p in zip(sets, accuracy, published)]
-    lines.append(_line('*mean*', accuracy.mean(0), accuracy.mean(0).max()))
-    ranks = mean_ranks(accuracy)
-    return '\n'.join([*lines, f"| *mean rank* | {' | '.join(f'**{r:.2f}**' if r == ranks.min() else f'{r:.2f}' for r in ranks)} |"])
+    mean, ranks, blank = accuracy.mean(0), mean_ranks(accuracy), ['']*(len(heads) - len(names))
+    lines.append(_line('*mean*', [*mean, *(None for _ in blank)], mean.max()))
+    said = [f'**{r:.2f}**' if r == ranks.min() else f'{r:.2f}' for r in ranks]
+    return '\n'.join([*lines, f"| *mean rank* | {' | '.join([*said, *blank])} |"])
 
 # %% ../../nbs/api/bench/14_ucr.ipynb #635d512d
 def _diagram(cells):
@@ -305,7 +306,8 @@ def _compared(accuracy, names):
 def _seconds(cells, names):
     "Seconds of a set, by row."
     means = [np.mean([c['seconds'] for s in cells.values() for c in s[n]]) for n in names]
-    return 'CPU seconds of a set, training and test, without pretraining: ' + ', '.join(f'{n} {m:.0f}' for n, m in zip(names, means)) + '.'
+    said = ', '.join(f'{n} {m:.0f}' for n, m in zip(names, means))
+    return f'CPU seconds of a set, training and test, and of what was pretrained for it: {said}.'
 
 # %% ../../nbs/api/bench/14_ucr.ipynb #20b84dc9
 @shows('ucr', _figures)
