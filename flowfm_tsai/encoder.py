@@ -66,7 +66,7 @@ def _positive(x, kernels, bias, dilation): # (B, c_in, L) -> (B, 84, L), nearly 
     return F.hardtanh_(z, 0, 1)
 
 # %% ../nbs/api/02_encoder.ipynb #d409a509
-STEMS, READOUTS = ('ppv', 'patch'), ('layers', 'mean', 'class')
+STEMS, READOUTS, PLACES = ('ppv', 'patch'), ('layers', 'places', 'mean', 'class'), 16
 
 def _check_choice(name, value, choices):
     if value not in choices: raise ValueError(f"{name}={value!r}: expected one of {', '.join(map(repr, choices))}")
@@ -91,7 +91,7 @@ class ViT1d(nn.Module):
         mlp_ratio:float=4., # Hidden width of the MLPs over `dim`
         dropout:float=0., # Dropout of attention and MLPs
         stem:str='ppv', # What tokens are made of: 'ppv', how often patterns occur in a patch (`PPVStem`); 'patch', the patch itself
-        readout:str='layers', # What the representation is read from: 'layers', 'mean' or 'class'
+        readout:str='layers', # What the representation is read from: 'layers', 'places', 'mean' or 'class'
     ):
         super().__init__()
         _check_choice('stem', stem, STEMS), _check_choice('readout', readout, READOUTS)
@@ -100,7 +100,7 @@ class ViT1d(nn.Module):
         if stem == 'ppv':
             self.stem = PPVStem(c_in, 2*patch_size)
             self.patch_embed = nn.Sequential(nn.LayerNorm(self.stem.n_features), nn.Linear(self.stem.n_features, dim))
-        self.norm = nn.Identity() if readout == 'layers' else nn.LayerNorm(dim)
+        self.norm = nn.LayerNorm(dim) if readout in ('mean', 'class') else nn.Identity()
         self.apply(init_linear)
         if stem == 'patch': self.stem, self.patch_embed = None, PatchEmbed1d(c_in, dim, patch_size)
         self.read_after, self.n_features = _reading(readout, depth, dim, self.stem)
@@ -111,11 +111,12 @@ class ViT1d(nn.Module):
     ) -> Tensor: # (B, n_features)
         layers = self.layers(x)
         if self.readout == 'layers': return torch.cat([s for h in layers for s in token_stats(h)], 1)
+        if self.readout == 'places': return F.adaptive_avg_pool1d(layers[-1].transpose(1, 2), PLACES).flatten(1)
         return self.norm(layers[-1][:, 0] if self.readout == 'class' else layers[-1].mean(1))
 
 # %% ../nbs/api/02_encoder.ipynb #afc3a1b0
 def _reading(readout, depth, dim, stem): # numbers of the blocks after which tokens are read, and the length of what is read
-    if readout != 'layers': return [depth], dim
+    if readout != 'layers': return [depth], dim*PLACES if readout == 'places' else dim
     after = sorted({round(depth*i/4) for i in range(5)})
     first = stem.n_features if stem else dim
     return after, 2*(first + dim*(len(after) - 1))
@@ -142,7 +143,7 @@ def layers(self:ViT1d,
 @patch(as_prop=True)
 def n_learnt(self:ViT1d) -> int: # The last so many of `n_features`
     "How much of the representation comes from the blocks, rather than from what goes into them."
-    return 2*self.dim*sum(i > 0 for i in self.read_after) if self.readout == 'layers' else self.dim
+    return 2*self.dim*sum(i > 0 for i in self.read_after) if self.readout == 'layers' else self.n_features
 
 @patch(as_prop=True)
 def patch_steps(self:ViT1d) -> int:

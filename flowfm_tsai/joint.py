@@ -453,6 +453,9 @@ def default_patch(
     "10, or a sixth of a short window."
     return min(10, max(1, steps//6))
 
+# %% ../nbs/api/23_joint.ipynb #53fc6600
+FORECAST = dict(stem='patch', readout='places')
+
 # %% ../nbs/api/23_joint.ipynb #16807562
 def load_weights(
     model:JointModel, # Gets the weights
@@ -489,7 +492,7 @@ def create_joint_model(
         check_source(source, arch, c_in, _without_level(config, stage))
         config = {**source.config, 'dropout': config.get('dropout', source.config['dropout'])}
         config.pop('c_in')
-    else: config.setdefault('patch_size', default_patch(steps))
+    else: config = {'patch_size': default_patch(steps), **(FORECAST if ahead else {}), **config}
     if custom_head is not None: config['custom_head'] = custom_head
     model = _build(dls, arch if source is None else type(source), stage, c_in, {**config, 'per_window': per_window})
     model.ahead = ahead

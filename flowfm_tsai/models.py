@@ -99,7 +99,7 @@ class JointModel(Part, nn.Module):
         mlp_ratio:float=4., # Hidden width of the MLPs over the width
         dropout:float=0., # Dropout in the encoder
         stem:str='ppv', # What the encoder's tokens are made of: 'ppv', which does with half of the blocks, or 'patch'
-        readout:str='layers', # What the representation is read from: 'layers', 'mean' or 'class' (see `ViT1d`)
+        readout:str='layers', # What the representation is read from: 'layers', 'places', 'mean' or 'class' (see `ViT1d`)
         whiten:bool=False, # Whether representations are whitened (see `Whitening`) before they are read; not for the velocity network
         rotary:bool=True, # Rotary positions in the velocity network (see `DiT1d`)
         conditions:Optional[dict]=None, # Further conditions of the velocity network: name and length of the vector
