@@ -1278,6 +1278,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/flowfm_tsai', 'doc_host': 
                                   'flowfm_tsai.demo._Start.sizes': ('api/demo.html#_start.sizes', 'flowfm_tsai/demo.py'),
                                   'flowfm_tsai.demo._Way': ('api/demo.html#_way', 'flowfm_tsai/demo.py'),
                                   'flowfm_tsai.demo._cell': ('api/demo.html#_cell', 'flowfm_tsai/demo.py'),
+                                  'flowfm_tsai.demo._fill': ('api/demo.html#_fill', 'flowfm_tsai/demo.py'),
                                   'flowfm_tsai.demo._fold_dls': ('api/demo.html#_fold_dls', 'flowfm_tsai/demo.py'),
                                   'flowfm_tsai.demo._from_sentences': ('api/demo.html#_from_sentences', 'flowfm_tsai/demo.py'),
                                   'flowfm_tsai.demo._generate': ('api/demo.html#_generate', 'flowfm_tsai/demo.py'),

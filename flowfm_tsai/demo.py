@@ -209,6 +209,14 @@ def _generate(pre, like, seed, **sampling):
     _say(f'{len(like)} signals from noise: NFE {pre.nfe}, {(time.perf_counter()-start)/len(like):.2f} s each')
     return pre.generate(like=like, seed=seed, **sampling), noise
 
+# %% ../nbs/api/31_demo.ipynb #731a2776
+def _fill(pre, X, y, seed, n=4):
+    "A figure of windows with a gap, and of what the model puts there."
+    gap, names = X[:n].copy(), [str(c) for c in y[:n]]
+    gap[..., 120:165] = np.nan
+    bands = pre.impute(gap, n=12, quantiles=(.1, .5, .9), seed=seed, progress=False)
+    return plot_bands(gap, bands, X[:n], rate=30, unit='g', titles=names)
+
 # %% ../nbs/api/31_demo.ipynb #83e25633
 def demo_figures(
     X, # (N, 3, 300) windows of the test people
@@ -220,7 +228,7 @@ def demo_figures(
     seed:int=0, # Seed
     **sampling, # Options of the sampler: method, steps
 ):
-    "Write tsne.png, confusion.png and generated.png."
+    "Write tsne.png, confusion.png, generated.png and filled.png."
     first = [np.flatnonzero(y == c)[0] for c in np.unique(y)][:n] # a window of each exercise
     like, noise = _generate(pre, X[first], seed, **sampling)
     rough = roughness(pre.generate(64, seed=seed, **sampling), X)
@@ -229,8 +237,8 @@ def demo_figures(
     rows = {'real': X[first], 'like the real': like, 'from noise': noise}
     signals = plot_signals(rows, WATCH_CHANNELS[:3], rate=30, unit='g', titles=[str(c) for c in y[first]])
     confusion = plot_confusion(y, tuned.pred, 'fine-tuned, on unseen people')
-    for name, fig in dict(tsne=plot_tsne(features, y, seed), confusion=confusion, generated=signals).items():
-        save_figure(fig, out/f'{name}.png')
+    figures = dict(tsne=plot_tsne(features, y, seed), confusion=confusion, generated=signals, filled=_fill(pre, X[first], y[first], seed))
+    for name, fig in figures.items(): save_figure(fig, out/f'{name}.png')
 
 # %% ../nbs/api/31_demo.ipynb #c1d5d7eb
 def _workplace(out, settings, fresh):
@@ -247,7 +255,8 @@ FIGURES = dict( # name of the file, and what is said of it
     sentences='Signals that the weights that ship made of sentences.',
     confusion='Windows of people whom no training has seen: true and predicted exercises.',
     tsne='The same windows, and their representations, learnt without labels.',
-    generated='Real windows, variations of them, and signals from noise.')
+    generated='Real windows, variations of them, and signals from noise.',
+    filled='A second and a half is taken out of windows: a band of 80 % of what may have been there, its middle, and dotted what was.')
 
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>flowfm demo</title>
@@ -272,7 +281,7 @@ def _html_table(table):
     return '<table>' + row(head, 'th') + ''.join(row(r, 'td') for r in rows) + '</table>'
 
 def demo_page(table, gains, of, figures): # HTML
-    shown = '\n'.join(_FIGURE.format(png=b64encode(figures[f]).decode(), said=said) for f, said in FIGURES.items())
+    shown = '\n'.join(_FIGURE.format(png=b64encode(figures[f]).decode(), said=said) for f, said in FIGURES.items() if f in figures)
     lines = '\n'.join(f'<p>{escape(line)}</p>' for line in gains.splitlines())
     return _PAGE.format(of=escape(of), table=_html_table(table), lines=lines, figures=shown)
 
@@ -282,7 +291,7 @@ def _report(results, of, out):
     _say(f"\nOn unseen subjects, split by subject, {of}:\n\n{table}\n")
     _say(gains := demo_gains(results))
     write_whole(out/'table.md', lambda p: p.write_text(table+'\n', encoding='utf-8'))
-    page = demo_page(table, gains, of, {f: (out/f'{f}.png').read_bytes() for f in FIGURES})
+    page = demo_page(table, gains, of, {f: (out/f'{f}.png').read_bytes() for f in FIGURES if (out/f'{f}.png').exists()})
     write_whole(out/'index.html', lambda p: p.write_text(page, encoding='utf-8'))
     _say(f"all of it on one page: {out/'index.html'}; figures, table and weights are beside it")
 
