@@ -46,7 +46,7 @@ def _read_tsv(file):
 def _read_ts(file):
     "Windows, a list of (C, L) each, and classes."
     lines = [l.strip() for l in Path(file).read_text(encoding='utf-8').splitlines()]
-    rows = [l.split(':') for l in lines if l and l[0] not in '@#']
+    rows = [l.split(':') for l in lines if l and l[0] not in '@#%']
     values = lambda channel: [np.nan if v.strip() == '?' else float(v) for v in channel.split(',')]
     return [np.array([values(c) for c in r[:-1]], np.float32) for r in rows], [r[-1].strip() for r in rows]
 
