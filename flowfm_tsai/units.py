@@ -518,12 +518,12 @@ def kept(self:Units) -> tuple: # Names
 
 @patch
 def stats(self:Units) -> dict: # mean, std, in_scale, in_shift, (C,) each, and the windows' levels and scales, on the CPU
-    "What a checkpoint keeps: in raw units, if nothing was derived."
+    "What a checkpoint keeps: in raw units, if nothing was derived; a channel that was turned over stays so."
     keep = {k: getattr(self, k).detach().cpu().clone() for k in self.kept}
     if not self._exact(): return keep
     scale, shift = keep['in_scale'].double(), keep['in_shift'].double()
-    mean, one, zero = (keep['mean'].double() - shift)/scale, torch.ones_like(scale), torch.zeros_like(shift)
-    return keep | {k: v.float() for k, v in dict(mean=mean, std=keep['std']/scale.abs(), in_scale=one, in_shift=zero).items()}
+    mean, std = ((v.double() - s)/scale.abs() for v, s in ((keep['mean'], shift), (keep['std'], 0)))
+    return keep | {k: v.float() for k, v in dict(mean=mean, std=std, in_scale=scale.sign(), in_shift=torch.zeros_like(shift)).items()}
 
 @patch
 def load(self:Units,

@@ -5,7 +5,7 @@ import pytest
 import torch
 from fasttransform import Transform
 from sklearn.metrics import accuracy_score
-from tsai.data.core import get_ts_dls, TSClassification, TSForecasting, TSMultiLabelClassification, TSRegression
+from tsai.data.core import get_ts_dls, TSClassification, TSForecasting, TSTensor, TSMultiLabelClassification, TSRegression
 from tsai.data.preprocessing import *
 from flowfm_tsai.all import *
 from flowfm_tsai.units import Intake
@@ -16,6 +16,11 @@ rng = np.random.default_rng(0)
 
 class Root(Transform): # not linear, and by no name
     def encodes(self, o): return (o - 20)**2/10
+
+class TurnedOver(Transform): # by no name either, but a factor and a shift for each channel
+    by = torch.tensor([-2., 1., .5])[:, None]
+    def encodes(self, o:TSTensor): return o*self.by + 3
+    def decodes(self, o:TSTensor): return (o - 3)/self.by
 
 def fit(learn, n=1, lr=3e-3):
     with learn.no_bar(), learn.no_logging(): learn.fit(n, lr)
@@ -45,7 +50,7 @@ KINDS = dict( # arguments of `get_ts_dls`; X and y may be others
     clipped=dict(batch_tfms=TSClip(16, 24)), clipped_by_variable=dict(batch_tfms=TSClipByVar([[0, 18, 22]])), differences=dict(batch_tfms=TSDiff()),
     positions=dict(batch_tfms=TSLinearPosition()), cycles=dict(batch_tfms=TSCyclicalPosition()), position_gaps=dict(X=gaps, batch_tfms=[TSPositionGaps(), TSNan2Value()]), rolling_means=dict(batch_tfms=TSRollingMean(window=5)),
     dropped=dict(batch_tfms=TSDropVars([0])), mean_of_a_dropped_one=dict(batch_tfms=[TSRollingMean(), TSDropVars([0])]), selected_standardised_and_derived=dict(sel_vars=[2, 0], sel_steps=slice(6, None), batch_tfms=[TSStandardize(by_var=True), TSRollingMean()]),
-    augmented=dict(batch_tfms=[*wearable_tfms(20, shift=3), TSStandardize(by_var=True)]), item_transform=dict(x_tfms=[Root()]), item_and_batch=dict(x_tfms=[Root()], sel_vars=[0, 1], batch_tfms=TSStandardize(by_sample=True)), logarithm=dict(batch_tfms=[TSAdd(1.), TSLog()]),
+    augmented=dict(batch_tfms=[*wearable_tfms(20, shift=3), TSStandardize(by_var=True)]), item_transform=dict(x_tfms=[Root()]), item_and_batch=dict(x_tfms=[Root()], sel_vars=[0, 1], batch_tfms=TSStandardize(by_sample=True)), logarithm=dict(batch_tfms=[TSAdd(1.), TSLog()]), turned_over=dict(batch_tfms=[TurnedOver()]),
     missing=dict(X=gaps), constant=dict(X=still), tesla=dict(X=((X - 20)*1e-13).astype(np.float32)), pascal=dict(X=X*np.float32(1e5)), tesla_by_variable=dict(X=((X - 20)*1e-13).astype(np.float32), batch_tfms=TSStandardize(by_var=True)),
     half=dict(X=X.astype(np.float16)), double=dict(X=X.astype(np.float64)), whole_numbers=dict(X=(100*X).astype(np.int64)), memmap=dict(on_disk='memmap'), window_array=dict(on_disk='window_array'),
     classes_as_numbers=dict(y=(Y == 'fast').astype(int)*3), classes_in_a_column=dict(y=Y[:, None]), classes_of_steps=dict(y=np.where(X[:, 0] > 20, 'up', 'down')), several_labels=dict(y=several, target=TSMultiLabelClassification()), several_labels_by_sample=dict(y=several, target=TSMultiLabelClassification(), batch_tfms=TSStandardize(by_sample=True)),
