@@ -119,11 +119,11 @@ def distill_learner(
     steps:int=4, # Euler steps of the student
     substeps:int=1, # Midpoint steps of the teacher within one of these
     p:float=.5, # DGS: probability of switching a sample's representation off
-    match:Optional[bool]=None, # Learn to be distributed like the windows, not to follow the flow; by default for less than four steps
+    match:Optional[bool]=None, # Learn to be distributed like the windows, not to follow the flow; by default for less than four steps, without substeps
     **kwargs, # Further arguments of fastai's `Learner`
 ) -> JointLearner:
     "A learner that distils a trained FlowFM to a few steps; the model given is left as it is."
-    if match is None: match = steps < 4
+    if match is None: match = steps < 4 and substeps == 1
     task = MatchCallback(steps, p) if match else DistillCallback(steps, substeps, p)
     return joint_learner(dls, FlowFM, task, stage='pretrain', pretrained=pretrained, **kwargs)
 
