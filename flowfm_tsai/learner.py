@@ -119,7 +119,7 @@ def distill_learner(
     steps:int=4, # Euler steps of the student
     substeps:int=1, # Midpoint steps of the teacher within one of these
     p:float=.5, # DGS: probability of switching a sample's representation off
-    match:Optional[bool]=None, # Learn to be distributed like the windows, not to follow the flow; by default for less than four steps, without substeps
+    match:Optional[bool]=None, # Be distributed like the windows, not follow the flow; by default for less than four steps, without substeps
     **kwargs, # Further arguments of fastai's `Learner`
 ) -> JointLearner:
     "A learner that distils a trained FlowFM to a few steps; the model given is left as it is."
