@@ -23,6 +23,7 @@ from .wearables.har import *
 from .wearables.tfms import *
 from .models import JointModel
 from .learner import *
+import flowfm_tsai.completion # noqa: F401 learn.impute
 from .saving import *
 from .plots import *
 from .pretrained import *
