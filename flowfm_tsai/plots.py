@@ -35,8 +35,7 @@ def plot_signals(
     for row, (name, signals) in zip(axes, groups.items()):
         row[0].set_ylabel(f'{name} ({unit})' if unit else name)
         lines = _draw_row(row, signals, rate or 1)
-    _wrapped_titles(axes[0], titles or [], width=int(26*fig.get_figwidth()/(3*cols)))
-    for ax in axes[-1]: ax.set_xlabel('seconds' if rate else 'steps')
+    _name_columns(fig, axes, titles, rate)
     if channels: fig.legend(lines, channels, loc='outside lower center', ncols=len(channels), frameon=False)
     return fig
 
@@ -55,9 +54,12 @@ def _draw_row(axes, signals, rate): # the lines of the last signal, for the lege
     return lines
 
 # %% ../nbs/api/20_plots.ipynb #3f7d6003
-def _wrapped_titles(axes, titles, width): # width in letters
-    for ax, title in zip(axes, titles):
-        lines = [textwrap.fill(line, max(1, width)) for line in str(title).split('\n')]
+def _name_columns(fig, axes, titles, rate):
+    "Titles above the columns, and what the axis below them counts."
+    width = max(1, int(26*fig.get_figwidth()/(3*axes.shape[1]))) # in letters
+    for ax in axes[-1]: ax.set_xlabel('seconds' if rate else 'steps')
+    for ax, title in zip(axes[0], titles or []):
+        lines = [textwrap.fill(line, width) for line in str(title).split('\n')]
         ax.set_title('\n'.join(lines), fontsize='medium')
 
 # %% ../nbs/api/20_plots.ipynb #975cba5e
@@ -77,8 +79,7 @@ def plot_bands(
     fig, axes = plt.subplots(1, len(X), figsize=figsize or (3*len(X), 2.4), sharey=True, squeeze=False, layout='constrained')
     for i, ax in enumerate(axes[0]): _draw_bands(ax, X[i], bands[i], None if truth is None else truth[i], rate or 1)
     axes[0, 0].set_ylabel(unit)
-    _wrapped_titles(axes[0], titles or [], width=int(26*fig.get_figwidth()/(3*len(X))))
-    for ax in axes[0]: ax.set_xlabel('seconds' if rate else 'steps')
+    _name_columns(fig, axes, titles, rate)
     return fig
 
 # %% ../nbs/api/20_plots.ipynb #2ed99488

@@ -167,8 +167,8 @@ def write_json(
     value, # What JSON can hold
 ):
     "Write a JSON file completely or not at all; a list of numbers or texts is a line."
-    one_line = lambda m: re.sub(r'\n *', ' ', m[0]).replace('[ ', '[', 1)[:-2] + ']'
-    text = re.sub(r'\[\n[^][{}]*\n *\]', one_line, json.dumps(value, indent=1))
+    one_line = lambda m: '[' + re.sub(r'\n *', ' ', m[1]) + ']'
+    text = re.sub(r'\[\n *([^][{}]*?)\n *\]', one_line, json.dumps(value, indent=1))
     write_whole(path, lambda p: p.write_text(text+'\n', encoding='utf-8'))
 
 def read_json(

@@ -22,7 +22,7 @@ from tsai.data.core import get_ts_dls, TSForecasting
 from tsai.learner import ts_learner
 from tsai.models.PatchTST import PatchTST
 from ..saving import *
-from ..joint import *
+from ..joint import adamw, FORECAST
 from ..learner import *
 from ..wearables.tables import open_table
 from .runner import *
@@ -125,7 +125,7 @@ def _patchtst(job):
     return _predict(_fit(learn, job), job.test.X)
 
 # %% ../../nbs/api/bench/12_forecast.ipynb #3fa903a9
-NET = dict(dim=32, depth=2, n_heads=4, config=dict(stem='patch', readout='places'))
+NET = dict(dim=32, depth=2, n_heads=4, config=FORECAST)
 
 def _left(job, spans):
     "Spans with what a ridge leaves of their targets, beside the last value, and what it says of the last of them beyond that."

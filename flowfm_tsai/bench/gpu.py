@@ -56,9 +56,7 @@ def _twins(device, bs=512, batches=4, rounds=5, **kw):
     X = np.random.default_rng(0).normal(size=(bs*(batches+1), 3, 300)).astype(np.float32)
     def job(make):
         learn = make(get_ts_dls(X, bs=bs, inplace=False, device=device), pretrained=False, tasks=[], seed=0, **kw)
-        def fit():
-            with learn.no_bar(), learn.no_logging(): learn.fit(1, 1e-3, cbs=StopAfter(batches))
-        return fit
+        return lambda: fit_batches(learn, batches)
     t = in_turns(dict(flow=job(flowfm_learner), diffusion=job(difffm_learner)), rounds)
     return float(np.median(t['flow']/t['diffusion']))
 

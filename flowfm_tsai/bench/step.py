@@ -71,10 +71,6 @@ def _learner(X, bs, size, networks, seed):
     dls = get_ts_dls(X, bs=bs, inplace=False)
     return flowfm_learner(dls, pretrained=False, tasks=[], size=size, seed=seed, config=networks)
 
-def _fit(learn, batches):
-    "Train for so many batches."
-    with learn.no_bar(), learn.no_logging(): learn.fit(1, 1e-3, cbs=StopAfter(batches))
-
 # %% ../../nbs/api/bench/15_step.ipynb #0195d0c4
 def matrix_products(
     device, # Where
@@ -97,7 +93,8 @@ def _turns(X, bs, size, networks, batches, rounds, seed):
                  bare=BareLoop(FlowFM(c, size=size, **networks), X, device))
     jobs = {k: lambda loop=loop: loop.run(batches, bs) for k, loop in loops.items()}
     product, operations = matrix_products(device)
-    jobs |= dict(learner=lambda: _fit(learn, batches), data=lambda: [b for b, _ in zip(learn.dls.train, range(batches))], matmul=product)
+    draw = lambda: [b for b, _ in zip(learn.dls.train, range(batches))]
+    jobs |= dict(learner=lambda: fit_batches(learn, batches), data=draw, matmul=product)
     seconds = in_turns(jobs, rounds)
     rates = operations/seconds.pop('matmul')
     return {k: v/batches for k, v in seconds.items()}, rates, count_operations(loops['bare'], bs), learn
@@ -143,7 +140,7 @@ def kind_of(
 def _profile(learn, batches):
     "Share of each kind of work in the time of the learner's steps."
     cuda = learn.dls.device.type == 'cuda'
-    with profile(activities=[ProfilerActivity.CPU, *[ProfilerActivity.CUDA]*cuda]) as p: _fit(learn, batches)
+    with profile(activities=[ProfilerActivity.CPU, *[ProfilerActivity.CUDA]*cuda]) as p: fit_batches(learn, batches)
     shares = dict.fromkeys([*KINDS, 'the rest'], 0.)
     for e in p.key_averages(): shares[kind_of(e.key)] += e.self_device_time_total if cuda else e.self_cpu_time_total
     return {k: v/sum(shares.values()) for k, v in shares.items()}

@@ -343,7 +343,7 @@ def bench_ucr(
 ) -> dict: # Of a share of labels, a set and a row: scores of each seed
     "Classify sets of the UCR and UEA archives, and compare with other classifiers."
     given, found = dict(locals()), ucr_sets(data)
-    files = {n: found[n] for n in (found if sets is None else [by_name('sets', {k: k for k in found}, n)[0] for n in sets.split(',')])}
+    files = {n: found[n] for n in (found if sets is None else by_name('sets', {k: k for k in found}, sets))}
     chosen = list(ROWS) if rows is None else by_name('rows', {r.name: r for r in ROWS}, rows, ';')
     shares = [f'{float(v):g}' for v in labels.split(',')]
     if not all(0 < float(v) <= 1 for v in shares): raise ValueError(f'labels={labels!r}: expected shares above 0 and up to 1')

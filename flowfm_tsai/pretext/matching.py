@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from fastcore.basics import patch
 from ..core import *
+from ..encoder import token_stats
 from ..models import *
 from ..sampling import *
 from .base import *
@@ -27,7 +28,7 @@ def energy_distance(
 # %% ../../nbs/api/pretext/14_matching.ipynb #b26fe6f3
 def _spaces(teacher, x): # (B, C, L) -> vectors (B, D) of each space
     tokens = teacher.velocity.features(x, x.new_ones(len(x)))
-    stats = [torch.cat([h.mean(1), (h.var(1) + 1e-4).sqrt()], 1) for h in tokens]
+    stats = [torch.cat(token_stats(h), 1) for h in tokens]
     return [x.flatten(1), *(h.flatten(1) for h in tokens), *stats]
 
 def _apart(made, real, also=None):
