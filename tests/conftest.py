@@ -1,17 +1,34 @@
 "What the tests share: a small data set, a way to run code in a fresh process, and the folder of real data."
-import os, subprocess, sys
+import multiprocessing, os, subprocess, sys, tempfile
 from pathlib import Path
 import numpy as np
 import pytest
 
 FLOWFM = Path(sys.executable).with_name('flowfm')
 
+# Importing PyTorch takes seconds, so it is done once, in a process that does nothing else, and commands are copies of that one.
+SERVER = multiprocessing.get_context('forkserver')
+SERVER.set_forkserver_preload(['flowfm_tsai.all', 'flowfm_tsai.recipes', 'flowfm_tsai.applying', 'flowfm_tsai.supervised'])
+
+def _command(args, cwd, env, said):
+    "What `flowfm` does when a shell starts it in a folder; what it says goes into two files."
+    from flowfm_tsai.cli import main
+    os.chdir(cwd), os.environ.clear(), os.environ.update(env)
+    sys.argv, sys.path[:] = [str(FLOWFM), *args], [p for p in sys.path if p not in ('', str(cwd))]
+    for fd, f in zip((1, 2), said): os.dup2(os.open(f, os.O_WRONLY), fd)
+    sys.stdout, sys.stderr = open(1, 'w', closefd=False), open(2, 'w', closefd=False)
+    sys.exit(main(args))
+
 def flowfm(*args, cwd, ok=True):
-    "Run a command as a shell starts it; return what it said."
-    r = subprocess.run([FLOWFM, *map(str, args)], cwd=cwd, capture_output=True, text=True, timeout=600)
-    assert (r.returncode == 0) == ok, r.stderr[-3000:]
-    assert ok or 'Traceback' not in r.stderr, r.stderr
-    return r.stdout + r.stderr
+    "Run a command in a new process; return what it said."
+    with tempfile.NamedTemporaryFile('r') as out, tempfile.NamedTemporaryFile('r') as err:
+        p = SERVER.Process(target=_command, args=([*map(str, args)], cwd, dict(os.environ), (out.name, err.name)))
+        p.start(), p.join(600)
+        if p.exitcode is None: p.kill()
+        said, wrong = out.read(), err.read()
+    assert (p.exitcode == 0) == ok, wrong[-3000:]
+    assert ok or 'Traceback' not in wrong, wrong
+    return said + wrong
 
 @pytest.fixture
 def real_data():

@@ -87,8 +87,10 @@ def _numbers(file):
 
 def _in_head(line): return not line.lower().startswith('@data')
 
+EXAMPLES = 'UnitTest', 'KDD_' # names that aeon's own examples begin with
+
 def ucr_sets(
-    data:str, # Folders or names of packages, with commas between
+    data:str, # Folders or names of packages, with commas between; examples that packages test themselves with are left out
 ) -> dict: # Name of a set -> file of its training windows
     "The sets that folders and packages have, smallest first."
     found = {}
@@ -96,7 +98,8 @@ def ucr_sets(
         for ending in READERS:
             for f in sorted(_folder(source).rglob(f'*_TRAIN{ending}')):
                 paired = f.with_name(f.name.replace('_TRAIN', '_TEST')).exists()
-                if paired and not _numbers(f): found.setdefault(f.stem.replace('_TRAIN', ''), f)
+                name = f.stem.replace('_TRAIN', '')
+                if paired and not name.startswith(EXAMPLES) and not _numbers(f): found.setdefault(name, f)
     if not found: raise FileNotFoundError(f"data={data!r} has no sets: no files NAME_TRAIN and NAME_TEST, .tsv or .ts")
     return dict(sorted(found.items(), key=lambda kv: (kv[1].stat().st_size, kv[0])))
 
@@ -301,7 +304,7 @@ def _compared(accuracy, names):
     "Friedman's test, where it can be made."
     if len(names) < 3 or len(accuracy) < 3 or (accuracy == accuracy[:, :1]).all(): return ''
     p = friedmanchisquare(*accuracy.T).pvalue
-    return f"That all methods are the same has a probability of {p:.2g} by Friedman's test."
+    return f"Friedman's test of whether ranks like these would come up if all methods were alike: p = {p:.2g}."
 
 def _seconds(cells, names):
     "Seconds of a set, by row."
