@@ -1081,6 +1081,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/flowfm_tsai', 'doc_host': 
                                   'flowfm_tsai.core.choices': ('api/core.html#choices', 'flowfm_tsai/core.py'),
                                   'flowfm_tsai.core.class_names': ('api/core.html#class_names', 'flowfm_tsai/core.py'),
                                   'flowfm_tsai.core.evaluating': ('api/core.html#evaluating', 'flowfm_tsai/core.py'),
+                                  'flowfm_tsai.core.evenly': ('api/core.html#evenly', 'flowfm_tsai/core.py'),
                                   'flowfm_tsai.core.expand_t': ('api/core.html#expand_t', 'flowfm_tsai/core.py'),
                                   'flowfm_tsai.core.fitting': ('api/core.html#fitting', 'flowfm_tsai/core.py'),
                                   'flowfm_tsai.core.make_generator': ('api/core.html#make_generator', 'flowfm_tsai/core.py'),

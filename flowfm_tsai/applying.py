@@ -328,7 +328,7 @@ def export(
     found = export_onnx(weights, out, what, seq_len, names, guidance_scale, opset, **options)
     print(f"{out}: {found['bytes']/1e6:.2f} MB, within {found['error']:.1g} of PyTorch")
     if X is None: return found
-    few = np.linspace(0, len(X)-1, min(len(X), 1024)).astype(int)
+    few = evenly(len(X), 1024)
     small = quantize_onnx(out, eight_bits, X[few])
     said = 'of the windows get another class' if what == 'classifier' else 'of the variance is lost'
     print(f"{eight_bits}: {small['bytes']/1e6:.2f} MB, {100*small['changed']:.2f} % {said}")

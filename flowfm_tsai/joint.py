@@ -70,7 +70,7 @@ def start_head(self:JointLearner,
     if self.model.head_spec != dict(name='linear') or dls_task(self.dls)['kind'] != 'classes': return False
     dl, places = self.dls.train, {c: i for i, c in enumerate(class_labels(list(self.dls.vocab)).tolist())}
     y = np.concatenate([class_labels(v) for _, v in _targets(dl)])
-    idxs = torch.linspace(0, len(y)-1, min(max_n, len(y))).long().tolist()
+    idxs = evenly(len(y), max_n)
     y = y[idxs]
     if len(np.unique(y)) < 2 or not places.keys() >= set(y.tolist()): return False
     Z = self._embed(len(y), Intake(self.dls).windows(dl, bs=256, idxs=idxs)).numpy()
@@ -401,7 +401,7 @@ def shipped_model(
 def _some_items(dls, n=1024):
     "Windows of the training split in their own units, evenly chosen."
     ds = dls.train.dataset
-    return plain(ds[torch.linspace(0, len(ds)-1, min(n, len(ds))).long().tolist()][0])
+    return plain(ds[evenly(len(ds), n)][0])
 
 # %% ../nbs/api/23_joint.ipynb #55008283
 def _without_level(config, stage):
@@ -420,7 +420,7 @@ def _no_forecast(dls, c_in):
 def _goes_on(dls, n=1024):
     "Whether targets (N, C, steps) begin near the last values of their windows, and vary alike."
     intake, tl = Intake(dls), dls.train.dataset.tls[-1]
-    idxs = torch.linspace(0, len(tl)-1, min(n, len(tl))).long().tolist()
+    idxs = evenly(len(tl), n)
     x, y = intake.raw(n=n)[:, intake.affine()[0]], torch.as_tensor(np.asarray(split_items(tl, idxs))).float()
     spread = channel_stats([x])[1]
     jump = (y[..., 0] - x[..., -1]).abs().nanmedian(0).values

@@ -16,6 +16,7 @@ from torch import nn, Tensor
 from fastcore.foundation import L
 from fastai.callback.core import Callback
 from fastai.learner import Metric
+from .core import *
 from .units import *
 from .processes import *
 
@@ -105,8 +106,7 @@ def plain_numbers(
 # %% ../nbs/api/09b_state.ipynb #542954ed
 def _content(tl, n):
     "The items of a split, at most `n` of them, evenly chosen."
-    idxs = np.unique(np.linspace(0, len(tl)-1, min(n, len(tl))).astype(int))
-    return np.asarray(split_items(tl, idxs))
+    return np.asarray(split_items(tl, evenly(len(tl), n)))
 
 def _update(digest, tl):
     "Take the content of a split into a digest: all of it up to 256 MB, 4,096 windows of what is larger."

@@ -89,8 +89,7 @@ def windows(self:Intake,
 ) -> Iterator: # Of blocks (n, C'', L'')
     "The windows of a dataloader, as the network sees them in validation."
     ds = (self.dls.train if dl is None else dl).dataset
-    few = max_n is not None and max_n < len(ds)
-    if idxs is None: idxs = torch.linspace(0, len(ds)-1, max_n).long().tolist() if few else list(range(len(ds)))
+    if idxs is None: idxs = evenly(len(ds), max_n or len(ds))
     for i in range(0, len(idxs), bs): yield self.batch(plain(ds[idxs[i:i+bs]][0]).float())
 
 # %% ../nbs/api/07_units.ipynb #9af0a190
@@ -100,7 +99,7 @@ def lengths(self:Intake,
     max_n:int=50_000, # Most windows to read, evenly chosen
 ) -> Optional[dict]: # Name ('' without names) -> {length: how many}; `None` if all windows are whole
     "How many of the training windows are how long."
-    idxs, found, counts = torch.linspace(0, len(self.dataset)-1, min(len(self.dataset), max_n)).long().tolist(), [], {}
+    idxs, found, counts = evenly(len(self.dataset), max_n), [], {}
     for x in self.windows(idxs=idxs): found += window_lengths(x).tolist()
     if set(found) <= {0, x.shape[-1]}: return None
     for name, length in zip(names(idxs) if names else repeat(''), found):
@@ -168,8 +167,7 @@ def raw(self:Intake,
 ) -> Tensor: # (n, C, L) as they were given to the dataloaders
     "Raw windows of a split, before anything was done to them."
     tl = (self.dls.train if dl is None else dl).dataset.tls[0]
-    idxs = torch.linspace(0, len(tl)-1, min(n or len(tl), len(tl))).long().tolist()
-    return plain(split_items(tl, idxs)).float()
+    return plain(split_items(tl, evenly(len(tl), n or len(tl)))).float()
 
 # %% ../nbs/api/07_units.ipynb #b38fd80f
 @patch

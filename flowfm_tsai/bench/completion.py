@@ -80,7 +80,7 @@ def _spline(train, x, known):
 # %% ../../nbs/api/bench/11a_completion.ipynb #ca4b1816
 def _neighbours(train, x, known, k=5, most=2000):
     "The mean of the nearest training windows (scikit-learn's `KNNImputer`)."
-    some = train[np.linspace(0, len(train)-1, min(most, len(train))).astype(int)].reshape(-1, x[0].numel())
+    some = train[evenly(len(train), most)].reshape(-1, x[0].numel())
     holes = x.masked_fill(~known, torch.nan).flatten(1).numpy()
     return torch.from_numpy(KNNImputer(n_neighbors=k).fit(some).transform(holes)).float().reshape(x.shape)[:, None]
 
@@ -133,7 +133,7 @@ def _key(source, X): return f'{Path(source).stem}-{X.shape[-1]}'
 def cell(self:CompletionBench, source, length, task, method):
     "Scores of a method on a task, what it cost, and one channel of one window."
     (train, test), s = completion_windows(source, length), self.settings
-    x = torch.from_numpy(test[np.linspace(0, len(test)-1, min(s['windows'], len(test))).astype(int)])
+    x = torch.from_numpy(test[evenly(len(test), s['windows'])])
     known, gen = TASKS[task](*x.shape, make_generator(0)), method in GENERATORS
     model = self.trained(source, length, GENERATORS[method]).model if gen else None
     start = clock()

@@ -83,7 +83,7 @@ class _Network:
 
 def _others(X, y, folder):
     "MiniRocket and InceptionTime."
-    few, x = np.linspace(0, len(X)-1, min(len(X), 300)).astype(int), np.zeros((1, 3, 300), np.float32)
+    few, x = evenly(len(X), 300), np.zeros((1, 3, 300), np.float32)
     net = _Network(inception(X.shape[1], len(np.unique(y)), X.shape[2]))
     for engine, model in {'MiniRocket, ridge': MiniRocketRidge().fit(X[few], y[few]), 'InceptionTime': net}.items():
         file = folder/f"{engine.split(',')[0]}.pkl"
@@ -101,7 +101,7 @@ def _probed(weights, X, y):
 def _graphs(model, folder, what, X):
     "Files of a graph for windows of 300 steps, and of the same in eight bits."
     single, eight = folder/f'{what}.onnx', folder/f'{what}8.onnx'
-    few = np.linspace(0, len(X)-1, min(len(X), 512)).astype(int)
+    few = evenly(len(X), 512)
     if not single.exists(): export_onnx(model, single, what, 300)
     if not eight.exists(): quantize_onnx(single, eight, X[few])
     return single, eight

@@ -21,6 +21,7 @@ from sklearn.linear_model import Ridge
 from tsai.data.core import get_ts_dls, TSForecasting
 from tsai.learner import ts_learner
 from tsai.models.PatchTST import PatchTST
+from ..core import *
 from ..saving import *
 from ..joint import adamw, FORECAST
 from ..learner import *
@@ -90,7 +91,7 @@ class KeepBest(TrackerCallback):
 # %% ../../nbs/api/bench/12_forecast.ipynb #7eb985c5
 def _some(span, n):
     "Evenly chosen windows of a span."
-    at = np.linspace(0, len(span.X)-1, min(n, len(span.X))).astype(int)
+    at = evenly(len(span.X), n)
     return Span(span.X[at], span.y[at])
 
 def _dls(job, train, valid):
