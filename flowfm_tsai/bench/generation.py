@@ -12,6 +12,7 @@ from typing import Callable, Optional
 import numpy as np
 import torch
 import matplotlib.pyplot as plt
+from matplotlib.ticker import ScalarFormatter
 from fastcore.basics import patch
 from tsai.data.core import get_ts_dls
 from ..layers import *
@@ -219,7 +220,7 @@ def _against(row, other, flows):
     if not good: return f"no FlowFM setting has an FID as low as {against}'s {limit:.2f}"
     f, best = max(good, key=lambda p: np.mean(p[1]['ratio']))
     faster = mean_sd(np.divide(other['seconds'], best['seconds']), 1)
-    return (f"{f.model}, {f.name} with {f.steps or 'adaptive'} steps: {faster} times faster than {against} "
+    return (f"{f.model}, {f.name} with {f.steps or 'adaptive'} step{'s'*(f.steps != 1)}: {faster} times faster than {against} "
             f"at FID {mean_sd(best['fid'])} against {mean_sd(other['fid'])} (paper: {row.paper} times)")
 
 # %% ../../nbs/api/bench/03_generation.ipynb #035d4c27
@@ -250,6 +251,7 @@ def plot_generation(result):
         else: ax.axhline(np.mean(r['fid']), color='grey', ls=':', label=row.model)
     ax.set(xscale='log', yscale='log', ylabel='FID, lower is better',
            xlabel='times faster than DDPM with 1000 steps (numbers: evaluations of the network)')
+    ax.yaxis.set_major_formatter(ScalarFormatter()), ax.yaxis.set_minor_formatter(ScalarFormatter())
     ax.grid(alpha=.3, which='both'), ax.legend(fontsize='small', ncols=2)
     return fig
 
@@ -285,7 +287,9 @@ def _seconds(result):
 def generation_page(result):
     "The result as a page of the documentation."
     run = {k: result[k] for k in ('command', 'settings', 'facts')}
-    return page('generation', **run, seeds=len(result['training_seconds']), seconds=_seconds(result),
+    n = len(result['training_seconds'])
+    over = f'mean ± standard deviation over {n} seeds, each with its own training' if n > 1 else 'one training of each'
+    return page('generation', **run, over=over, many='s'*(run['settings']['distill_epochs'] != 1), seconds=_seconds(result),
                 table=generation_table(result), verdict=generation_verdict(result), labels=labels_table(result))
 
 # %% ../../nbs/api/bench/03_generation.ipynb #e0864d18
