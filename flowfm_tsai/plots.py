@@ -77,7 +77,8 @@ def plot_bands(
     X, bands, truth = (None if v is None else np.asarray(plain(v))[..., channel, :] for v in (X, bands, truth))
     _check_bands(X, bands)
     fig, axes = plt.subplots(1, len(X), figsize=figsize or (3*len(X), 2.4), sharey=True, squeeze=False, layout='constrained')
-    for i, ax in enumerate(axes[0]): _draw_bands(ax, X[i], bands[i], None if truth is None else truth[i], rate or 1)
+    start = X.shape[-1] if _follow(X, bands) else 0
+    for i, ax in enumerate(axes[0]): _draw_bands(ax, X[i], bands[i], None if truth is None else truth[i], start, rate or 1)
     axes[0, 0].set_ylabel(unit)
     _name_columns(fig, axes, titles, rate)
     return fig
@@ -90,10 +91,14 @@ def _check_bands(X, bands):
                      "pass what learn.impute(X, n=100, quantiles=(.05, .5, .95)) returns")
 
 # %% ../nbs/api/20_plots.ipynb #65d6ed25
-def _draw_bands(ax, x, bands, truth, rate):
-    "One panel."
-    q, ahead = len(bands), bands.shape[-1] != len(x) or not np.isnan(x).any()
-    seconds = (np.arange(bands.shape[-1]) + ahead*len(x))/rate
+def _follow(X, bands):
+    "Whether bands (K, Q, steps) come after their windows (K, L): in a gap, they would hold what is known."
+    known = ~np.isnan(X)
+    return bands.shape[-1] != X.shape[-1] or not np.allclose(bands.swapaxes(0, 1)[:, known], X[known], rtol=1e-3)
+
+def _draw_bands(ax, x, bands, truth, start, rate):
+    "One panel; bands begin at a step."
+    q, seconds = len(bands), (np.arange(bands.shape[-1]) + start)/rate
     for low, high in zip(bands[:q//2], bands[::-1]): ax.fill_between(seconds, low, high, alpha=.3, color='C0', lw=0)
     if q % 2: ax.plot(seconds, bands[q//2], color='C0', lw=1)
     if truth is not None: ax.plot(seconds, truth, 'k:', lw=.8)

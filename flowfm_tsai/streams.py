@@ -8,6 +8,7 @@ __all__ = ['Label', 'Stream']
 # %% ../nbs/api/25b_streams.ipynb #ad2cbc9c
 from typing import Callable, NamedTuple, Optional
 import numpy as np
+import pandas as pd
 from fastcore.basics import patch
 from fastcore.meta import delegates
 from .core import *
@@ -44,18 +45,35 @@ class Stream:
         "Begin anew: the next label comes when a window is full."
         self.due, self.last = self.length, None
 
+# %% ../nbs/api/25b_streams.ipynb #7bd2b8fa
+def _as_seconds(times):
+    "Times in seconds, of numbers or of dates."
+    dates = pd.to_datetime(np.atleast_1d(np.asarray(times)).ravel(), utc=True) if _are_dates(times) else None
+    return np.asarray(times, float).reshape(-1) if dates is None else (dates - pd.Timestamp(0, tz='UTC')).total_seconds().to_numpy()
+
+def _are_dates(times): return np.asarray(times).dtype.kind in 'MOU'
+
+@patch
+def _check_pace(self:Stream, t):
+    "Raise an error for times that aren't in seconds."
+    if len(t) < 8 or .5 < (step := np.median(np.diff(t)))*self.rate < 2: return
+    raise ValueError(f"times: they go on by {step:g} from one sample to the next, and at {self.rate:g} Hz that would be {1/self.rate:g} "
+                     "seconds: pass seconds, or the right rate=")
+
 # %% ../nbs/api/25b_streams.ipynb #4d92a74a
 @patch
 def push(self:Stream,
     samples, # (n, C) in raw units, or one (C,); NaN where missing
-    times=None, # (n,) seconds, or one; without them there are no gaps
+    times=None, # (n,) seconds or dates, or one; without them there are no gaps
 ) -> list: # Of `Label`, those that became due
     "Take samples in, and say what there is to say."
     x = np.asarray(samples, np.float32)
     x, c = x[None] if x.ndim == 1 else x, len(self.window)
+    if np.isinf(x).any(): raise ValueError("samples: infinite values; pass NaN for what is missing") # before anything has changed
     if x.ndim != 2 or x.shape[1] != c: raise ValueError(f"samples: expected (n, {c}) or ({c},), got {np.shape(samples)}")
-    t = (self.seen + np.arange(len(x)))/self.rate if times is None else np.asarray(times, float).reshape(-1)
+    t = (self.seen + np.arange(len(x)))/self.rate if times is None else _as_seconds(times)
     if len(t) != len(x) or not np.isfinite(t).all(): raise ValueError(f"times: expected {len(x)} finite seconds, one for each sample")
+    self._check_pace(t)
     before = np.concatenate([t[:1] if self.last is None else [self.last], t[:-1]])
     broken = np.flatnonzero((t - before > self.gap) | (t < before)) if times is not None else ()
     said = []
@@ -75,9 +93,9 @@ def _take(self:Stream, x, t):
         self.window = np.concatenate([self.window, x[:n].T], 1)[:, -self.length:]
         self.due, self.seen, self.last = self.due - n, self.seen + n, t[n-1]
         if not self.due:
+            self.due = self.step # first, so that an error in here costs one label
             probs = np.asarray(self.predict(self.window[None]))[0]
             said.append(Label(float(self.last), self.classes[probs.argmax()], probs))
-            self.due = self.step
         x, t = x[n:], t[n:]
     return said
 
@@ -92,7 +110,7 @@ def stream(self:JointModel,
     if (self.task or {}).get('kind') != 'classes':
         raise RuntimeError("a stream needs a head for classes: fine-tune on dataloaders with classes, and load that")
     rate, intake = rate or self.card.get('fits', {}).get('rate_hz'), self.units.intake or {}
-    if not rate: raise ValueError("rate=None: these weights don't say how many samples a second they are for, so say it")
+    if not rate: raise ValueError("rate=None: these weights don't say how many samples a second they are for: pass rate=, such as rate=30")
     channels, length = intake.get('shape', (self.c_in, self.seq_len))
     if not length: raise ValueError("these weights are of an earlier version and don't say how long windows are: save them again")
     return Stream(lambda X: self.predict(X).probs.numpy(), self.task['classes'], channels, length, rate, every, gap)
@@ -101,4 +119,8 @@ def stream(self:JointModel,
 @delegates(JointModel.stream)
 def stream(self:JointLearner, **kwargs) -> Stream:
     "Classify a running signal: `JointModel.stream`."
-    return self.model.stream(**kwargs)
+    made = self.model.stream(**kwargs)
+    def predict(X): # by the learner's own dataloaders, whose transforms a model can't know
+        with self._door(X): return self.model.predict(X).probs.numpy()
+    made.predict = predict
+    return made

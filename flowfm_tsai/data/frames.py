@@ -22,26 +22,35 @@ def _channel_columns(frame, id, time, channels):
                          "or leave it out of channels=")
     return found
 
-def _times(frame, id, time):
-    "Times of the rows; an error where there is none, or where it goes back."
-    t = frame[time] if pd.api.types.is_numeric_dtype(frame[time]) else pd.to_datetime(frame[time], format='mixed')
-    if (empty := t.isna()).any(): raise ValueError(f"row {int(empty.argmax())} has no {time!r}: leave it out")
-    back = t.diff()[frame[id] == frame[id].shift()] < 0*t.diff().iloc[-1]
-    if back.any():
-        raise ValueError(f"time goes back in row {back.idxmax()!r} of the series {frame[id][back.idxmax()]!r}: sort the rows, "
-                         f"by df.sort_values([{id!r}, {time!r}])")
-    return t
+def _times(frame, time):
+    "Times of the rows, as signed numbers or as dates."
+    t = frame[time]
+    if pd.api.types.is_unsigned_integer_dtype(t): return t.astype(np.int64) # differences may be negative
+    if pd.api.types.is_numeric_dtype(t): return t
+    try: return pd.to_datetime(t, format='mixed', utc=True) # one zone, also where clocks are put forward
+    except (ValueError, TypeError) as e:
+        raise ValueError(f"the column {time!r} has neither numbers nor dates ({e}): make it one of them, such as by pd.to_numeric") from None
+
+def _check_rows(frame, t, number, id, time):
+    "Raise an error for rows without a series or a time, and where time goes back."
+    for column, empty in ((id, number < 0), (time, t.isna().to_numpy())):
+        if empty.any(): raise ValueError(f"row {int(empty.argmax())} has no {column!r}: leave it out")
+    if (back := t.groupby(number).diff() < t.iloc[0] - t.iloc[0]).any():
+        row = int(back.idxmax())
+        raise ValueError(f"time goes back in row {row} of the series {frame[id][row]!r}: sort the rows, by df.sort_values([{id!r}, {time!r}])")
 
 # %% ../../nbs/api/data/03_frames.ipynb #418d4fce
-def _step_size(t, ids, step):
-    "The size of a step as a number or a time difference; the median distance of two rows by default."
-    away = t.diff()[ids == ids.shift()]
-    away = away[away > 0*away] if len(away) else away
+def _step_size(t, number, step):
+    "The size of a step as a number or a time difference; the median distance of two rows of a series by default."
+    numbers, zero = pd.api.types.is_numeric_dtype(t), t.iloc[0] - t.iloc[0]
     if step is None:
-        if not len(away): raise ValueError("no series has two rows at different times: say how long a step is by step=")
-        return away.median()
-    step = step if pd.api.types.is_numeric_dtype(t) else pd.Timedelta(step)
-    if not step > 0*step: raise ValueError(f"step={step!r}: expected more than 0, in the units of the time")
+        away = t.groupby(number).diff()
+        if not (away > zero).any(): raise ValueError("no series has two rows at different times: say how long a step is by step=")
+        return away[away > zero].median()
+    if numbers and not isinstance(step, (int, float, np.number)):
+        raise ValueError(f"step={step!r}: times are numbers here, so a step is one too, such as step=1.")
+    step = step if numbers else pd.Timedelta(step)
+    if not step > zero: raise ValueError(f"step={step!r}: expected more than 0, in the units of the time")
     return step
 
 # %% ../../nbs/api/data/03_frames.ipynb #61058fc4
@@ -56,17 +65,18 @@ def frame_windows(
     "Windows on an even grid, of rows at any times."
     if not len(frame): raise ValueError("the table has no rows")
     frame = frame.reset_index(drop=True)
-    names, t = _channel_columns(frame, id, time, channels), _times(frame, id, time)
-    step, number = _step_size(t, frame[id], step), pd.factorize(frame[id])
-    at = ((t - t.groupby(number[0]).transform('first'))/step + .5).astype(float).to_numpy().astype(np.int64)
+    names, t, (number, ids) = _channel_columns(frame, id, time, channels), _times(frame, time), pd.factorize(frame[id])
+    _check_rows(frame, t, number, id, time)
+    step = _step_size(t, number, step)
+    at = ((t - t.groupby(number).transform('first'))/step + .5).astype(float).to_numpy().astype(np.int64)
     steps = int(at.max()) + 1 if length is None else length
-    _check_grid(steps, len(number[1]), len(names), len(frame), step)
-    X = np.full((len(number[1]), len(names), steps), np.nan, np.float32)
+    _check_grid(steps, len(ids), len(names), len(frame), step)
+    X = np.full((len(ids), len(names), steps), np.nan, np.float32)
     inside = at < steps
-    means = frame.loc[inside, names].groupby([number[0][inside], at[inside]]).mean()
+    means = frame.loc[inside, names].groupby([number[inside], at[inside]]).mean()
     i, k = (means.index.get_level_values(j).to_numpy() for j in (0, 1))
     X[i, :, k] = means.to_numpy(np.float32)
-    return X, number[1].to_numpy() if hasattr(number[1], 'to_numpy') else np.asarray(number[1])
+    return X, np.asarray(ids)
 
 # %% ../../nbs/api/data/03_frames.ipynb #4965635c
 def _check_grid(steps, n, c, rows, step, most=2**31):
