@@ -217,8 +217,8 @@ def _check_pace(model, table, data, time):
     hz = model.card.get('fits', {}).get('rate_hz')
     if not hz or time_column(table, time) is None: return
     if abs((rate := table_rate(table, time))/hz - 1) > .1:
-        raise ValueError(f"{data} has {rate:g} rows a second, and these weights are for {hz:g}: bring it there (such as by pandas' resample), "
-                         "or give weights of your own by weights=")
+        raise ValueError(f"{data} has {rate:g} rows a second, and these weights are for {hz:g}: "
+                         "bring it there, such as by pandas' resample, or give weights of your own by weights=")
 
 def _series(model, table, data, columns, unit, time=None):
     "A table as one window (1, C, rows) in the unit of training, and the names of its channels."
@@ -227,8 +227,9 @@ def _series(model, table, data, columns, unit, time=None):
     if len(names) != c:
         raise ValueError(f"{data}: expected {c} channels, as in training, got {len(names)} ({', '.join(names)}): say which by columns=")
     _check_pace(model, table, data, time)
-    if said := card_other_units(model.card, values[None]*UNITS[unit]): raise ValueError(f"{data}: {said}: say by unit= which one the table has")
-    return names, values[None]*UNITS[unit]
+    X = values[None]*UNITS[unit]
+    if said := card_other_units(model.card, X): raise ValueError(f"{data}: {said}: say by unit= which one the table has")
+    return names, X
 
 def _as_columns(made, names, quantiles):
     "One completed window (1, C, T), or (1, Q, C, T), by column."

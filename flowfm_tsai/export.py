@@ -160,7 +160,9 @@ def _generator(model, conditions, guidance_scale, options):
         raise ValueError(f"conditions: unknown {', '.join(unknown)}; this model has {', '.join(have)}")
     words = {'r': 'like', **{v['condition']: k for k, v in model.inputs.items()}} # what `generate` calls them, and the card
     usual = model.card.get('guidance', {}) if guidance_scale is None else guidance_scale
-    scales = {c: usual.get(words.get(c, c), 1.) if isinstance(usual, dict) else usual for c in conditions}
+    if guidance_scale is not None and isinstance(usual, dict) and (wrong := sorted(set(usual) - {*have, *map(words.get, have)})):
+        raise ValueError(f"guidance_scale: unknown {', '.join(wrong)}; expected of {', '.join(words.get(c, c) for c in have)}")
+    scales = {c: usual.get(c, usual.get(words.get(c), 1.)) if isinstance(usual, dict) else usual for c in conditions}
     return Generator(model, scales, model._sampler_for(**options)).eval()
 
 # %% ../nbs/api/25a_export.ipynb #63b28991

@@ -29,7 +29,7 @@ def _times(frame, time):
     if pd.api.types.is_numeric_dtype(t): return t
     try: return pd.to_datetime(t, format='mixed', utc=True) # one zone, also where clocks are put forward
     except (ValueError, TypeError) as e:
-        raise ValueError(f"the column {time!r} has neither numbers nor dates ({e}): make it one of them, such as by pd.to_numeric") from None
+        raise ValueError(f"the column {time!r} has neither numbers nor dates ({e}): make it either, such as by pd.to_numeric") from None
 
 def _check_rows(frame, t, number, id, time):
     "Raise an error for rows without a series or a time, and where time goes back."
@@ -37,7 +37,8 @@ def _check_rows(frame, t, number, id, time):
         if empty.any(): raise ValueError(f"row {int(empty.argmax())} has no {column!r}: leave it out")
     if (back := t.groupby(number).diff() < t.iloc[0] - t.iloc[0]).any():
         row = int(back.idxmax())
-        raise ValueError(f"time goes back in row {row} of the series {frame[id][row]!r}: sort the rows, by df.sort_values([{id!r}, {time!r}])")
+        raise ValueError(f"time goes back in row {row} of the series {frame[id][row]!r}: sort the rows, "
+                         f"by df.sort_values([{id!r}, {time!r}])")
 
 # %% ../../nbs/api/data/03_frames.ipynb #418d4fce
 def _step_size(t, number, step):

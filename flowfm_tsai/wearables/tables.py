@@ -207,8 +207,8 @@ def times_ahead(
     if time is None: return None
     values = _dates(table[_column(table, time)])
     if (empty := values.isna()).any() or len(values) < 2:
-        raise ValueError(f"the column {time!r} has no time in row {int(empty.argmax())}" if empty.any() else f"the column {time!r} has one time, "
-                         "and two are needed to tell a step")
+        wrong = f'no time in row {int(empty.argmax())}' if empty.any() else 'one time, and two are needed to tell a step'
+        raise ValueError(f"the column {time!r} has {wrong}")
     steps = values.diff().dropna()
     if (steps <= steps.iloc[0]*0).any(): raise ValueError(f"the column {time!r} doesn't go forward in each row: sort the rows by it")
     return pd.Series([values.iloc[-1] + i*steps.median() for i in range(1, n+1)], name=time)
