@@ -1956,6 +1956,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/flowfm_tsai', 'doc_host': 
                                                                                               'flowfm_tsai/pretext/matching.py'),
                                               'flowfm_tsai.pretext.matching.MatchCallback.__init__': ( 'api/pretext/matching.html#matchcallback.__init__',
                                                                                                        'flowfm_tsai/pretext/matching.py'),
+                                              'flowfm_tsai.pretext.matching.MatchCallback.before_fit': ( 'api/pretext/matching.html#matchcallback.before_fit',
+                                                                                                         'flowfm_tsai/pretext/matching.py'),
                                               'flowfm_tsai.pretext.matching.MatchCallback.loss': ( 'api/pretext/matching.html#matchcallback.loss',
                                                                                                    'flowfm_tsai/pretext/matching.py'),
                                               'flowfm_tsai.pretext.matching.MatchCallback.predict': ( 'api/pretext/matching.html#matchcallback.predict',

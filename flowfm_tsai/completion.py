@@ -88,7 +88,7 @@ class _Completer:
 def _walk_steps(path, options):
     "Steps of the walk; an error for other options, and for a path that can't be walked."
     if other := sorted(set(options) - {'steps'}):
-        raise TypeError(f"{other[0]}={options[other[0]]!r}: a generator that was trained without mask= completes windows by a walk "
+        raise TypeError(f"{other[0]}=: a generator that was trained without mask= completes windows by a walk "
                         "of its own, which has steps= alone; train with mask='mixed' to choose a sampler")
     if not all(hasattr(path, k) for k in ('grid', 'weights', 'clean')):
         raise TypeError(f"{path} has no grid, weights and clean, by which windows are completed: give the path these methods, "

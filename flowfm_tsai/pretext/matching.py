@@ -47,6 +47,13 @@ class MatchCallback(DistillCallback):
         valid_seed:int=0, # Seed of noise and masks in validation
     ): super().__init__(steps, 1, p, valid_seed)
 
+# %% ../../nbs/api/pretext/14_matching.ipynb #32fdcea3
+@patch
+def before_fit(self:MatchCallback):
+    if (bs := self.learn.dls.train.bs) < 2:
+        raise ValueError(f"bs={bs}: how signals are distributed shows in a batch of several: give at least 2, better 64")
+    super(MatchCallback, self).before_fit()
+
 # %% ../../nbs/api/pretext/14_matching.ipynb #1b63b3d0
 @patch
 @torch.no_grad()
