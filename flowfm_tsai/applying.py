@@ -333,6 +333,7 @@ def export(
     guidance_scale:Optional[float]=None, # Of a generator: 1 follows its conditions, more exaggerates; as in the card by default
     method:Optional[str]=None, # Of a generator of FlowFM: solver
     steps:Optional[int]=None, # Of a generator: steps of the solver or sampler
+    rate:Optional[float]=None, # Samples a second, which the file tells; as in the card by default
     opset:int=20, # Version of ONNX's operators
 ) -> dict: # error and bytes; for eight bits, of those, and changed
     "Write a model as an ONNX graph, raw units in, which runs without PyTorch."
@@ -342,7 +343,7 @@ def export(
     X = open_data(calibrate).X if calibrate else None
     options = {k: v for k, v in dict(method=method, steps=steps).items() if v is not None}
     names = conditions and [c.strip() for c in conditions.split(',') if c.strip() not in ('', 'none')]
-    found = export_onnx(weights, out, what, seq_len, names, guidance_scale, opset, **options)
+    found = export_onnx(weights, out, what, seq_len, names, guidance_scale, rate, opset, **options)
     print(f"{out}: {found['bytes']/1e6:.2f} MB, within {found['error']:.1g} of PyTorch")
     if X is None: return found
     few = evenly(len(X), 1024)

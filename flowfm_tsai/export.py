@@ -214,9 +214,10 @@ def _graph(net, lengths, opset):
 def _patch(net): return net.velocity.patch_size if isinstance(net, Generator) else net.backbone.patch_steps
 
 # %% ../nbs/api/25a_export.ipynb #0c1fcc17
-def _metadata(model, net, lengths):
+def _metadata(model, net, lengths, rate):
     "Texts by name, for the file."
-    fits, least = model.card.get('fits', {}), dict(zip(('min_length', 'max_length', 'length'), lengths))
+    fits = model.card.get('fits', {}) | ({} if rate is None else dict(rate_hz=rate))
+    least = dict(zip(('min_length', 'max_length', 'length'), lengths))
     said = dict(what=type(net).__name__.lower(), model=type(model).__name__, version=__version__, **least)
     said |= {k: fits[k] for k in ('rate_hz', 'unit', 'what') if k in fits and k not in said}
     if isinstance(net, Generator): said.update(nfe=net.nfe, conditions=list(net.zeros), guidance_scale=net.scales)
@@ -323,16 +324,17 @@ def export_onnx(
     seq_len:Optional[int]=None, # The only number of time steps; by default any, up to four times those of training
     conditions:Optional[list]=None, # Of a generator, by name: 'r', a representation, and others that the model has; all by default
     guidance_scale:Union[float, dict, None]=None, # Of a generator, as in `generate`, or by condition
+    rate:Optional[float]=None, # Samples a second, which the file tells; as in the card by default
     opset:int=20, # Version of ONNX's operators
     **options, # Of a generator's sampler: `method`, `steps`, `sampler`
 ) -> dict: # error: largest difference to PyTorch; bytes of the file
     "Write a model as an ONNX graph from raw units to classes, representations or signals, once it says what PyTorch says."
     out, (onnx, _) = writable_file(out, ('.onnx',)), _needed()
-    _check_opset(onnx, opset)
+    _check_opset(onnx, opset), check_options(dict(rate=rate))
     model = from_pretrained(learn) if isinstance(learn, (str, Path)) else getattr(learn, 'model', learn)
     net = graph_network(model, what, conditions, guidance_scale, **options)
     lengths = _lengths(model, net, seq_len)
-    graph = _finished(onnx, net, _graph(net, lengths, opset), _metadata(model, net, lengths))
+    graph = _finished(onnx, net, _graph(net, lengths, opset), _metadata(model, net, lengths, rate))
     error = _verify(model, net, graph_session(graph), lengths, options)
     write_whole(out, lambda p: p.write_bytes(graph))
     return dict(error=error, bytes=len(graph))

@@ -6,8 +6,8 @@ import pytest
 pytest.importorskip('onnxscript'), pytest.importorskip('onnxruntime')
 from tsai.data.core import get_ts_dls, TSClassification
 from flowfm_tsai.bench.edge import SETS
-from flowfm_tsai.export import export_onnx, graph_session, quantize_onnx
-from flowfm_tsai.learner import flowfm_learner
+from flowfm_tsai.all import export_onnx, flowfm_learner
+from flowfm_tsai.export import graph_session, quantize_onnx
 from flowfm_tsai.wearables.har import open_set
 
 PAGE = Path(__file__).resolve().parent.parent/'nbs/how_to/14_export.ipynb'
