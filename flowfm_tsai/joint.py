@@ -131,8 +131,8 @@ def get_X_preds(self:JointLearner,
 ) -> tuple: # Predictions, targets, and decoded predictions
     "tsai's predictions for an array of windows, for any number of them."
     if self.stage != 'downstream':
-        raise RuntimeError("this learner was made for windows without targets, and has nothing to predict: make one with targets, "
-                           "flowfm_learner(dls, pretrained=learn)")
+        warn("this learner was made for windows without targets: what it predicts means nothing. "
+             "Make one with targets, flowfm_learner(dls, pretrained=learn)")
     self._check_raw(X)
     for i in range(0, len(X), 1024): finite_windows(X, i, 1024)
     out = super(JointLearner, self).get_X_preds(X, y, bs=bs, **kwargs)
