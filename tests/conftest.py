@@ -24,8 +24,9 @@ def flowfm(*args, cwd, ok=True):
     with tempfile.NamedTemporaryFile('r') as out, tempfile.NamedTemporaryFile('r') as err:
         p = SERVER.Process(target=_command, args=([*map(str, args)], cwd, dict(os.environ), (out.name, err.name)))
         p.start(), p.join(600)
-        if p.exitcode is None: p.kill()
-        said, wrong = out.read(), err.read()
+        said, wrong, hangs = out.read(), err.read(), p.exitcode is None
+        if hangs: p.kill()
+    assert not hangs, f'no end after ten minutes: {wrong[-3000:]}'
     assert (p.exitcode == 0) == ok, wrong[-3000:]
     assert ok or 'Traceback' not in wrong, wrong
     return said + wrong
