@@ -2276,7 +2276,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/flowfm_tsai', 'doc_host': 
                                      'flowfm_tsai.streams.Stream._take': ('api/streams.html#stream._take', 'flowfm_tsai/streams.py'),
                                      'flowfm_tsai.streams.Stream.push': ('api/streams.html#stream.push', 'flowfm_tsai/streams.py'),
                                      'flowfm_tsai.streams.Stream.reset': ('api/streams.html#stream.reset', 'flowfm_tsai/streams.py'),
-                                     'flowfm_tsai.streams._are_dates': ('api/streams.html#_are_dates', 'flowfm_tsai/streams.py'),
                                      'flowfm_tsai.streams._as_seconds': ('api/streams.html#_as_seconds', 'flowfm_tsai/streams.py')},
             'flowfm_tsai.supervised': { 'flowfm_tsai.supervised._alike': ('api/supervised.html#_alike', 'flowfm_tsai/supervised.py'),
                                         'flowfm_tsai.supervised._judged': ('api/supervised.html#_judged', 'flowfm_tsai/supervised.py'),

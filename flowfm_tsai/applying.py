@@ -221,15 +221,15 @@ def _check_pace(model, table, data, time):
                          "bring it there, such as by pandas' resample, or give weights of your own by weights=")
 
 def _series(model, table, data, columns, unit, time=None):
-    "A table as one window (1, C, rows) in the unit of training, and the names of its channels."
+    "A table as one window (1, C, rows) in units of its own, and the names of its channels; an error if a model can't say anything of it."
     names, values = table_series(table, columns, time)
     c = model.units.intake['shape'][0] if model.units.intake else model.c_in
     if len(names) != c:
         raise ValueError(f"{data}: expected {c} channels, as in training, got {len(names)} ({', '.join(names)}): say which by columns=")
     _check_pace(model, table, data, time)
-    X = values[None]*UNITS[unit]
-    if said := card_other_units(model.card, X): raise ValueError(f"{data}: {said}: say by unit= which one the table has")
-    return names, X
+    if said := card_other_units(model.card, values[None]*UNITS[unit]):
+        raise ValueError(f"{data}: {said}: say by unit= which one the table has")
+    return names, values[None]
 
 def _as_columns(made, names, quantiles):
     "One completed window (1, C, T), or (1, Q, C, T), by column."
@@ -270,7 +270,8 @@ def impute(
 ) -> np.ndarray: # (N, C, L), or (N, Q, C, L) for several quantiles; of a table N = 1
     "Fill what is missing in windows or in a table."
     check_options(locals())
-    q, out, model = _quantiles(quantiles), _check_form(data, out, n, quantiles), from_pretrained(weights)
+    q = _quantiles(quantiles)
+    out, model = _check_form(data, out, n, q), from_pretrained(weights)
     options = dict(n=n, quantiles=q, seed=seed, bs=bs, **({'steps': steps} if steps else {}))
     if not is_table(data):
         windows = open_data(data)
@@ -280,8 +281,8 @@ def impute(
         return made
     table = open_table(data)
     names, X = _series(model, table, data, columns, unit)
-    made, known = model.impute(X, **options).numpy()/UNITS[unit], table_series(table, columns)[1]
-    made = np.where(np.isnan(known), made, known) # as it stands there, also where units were changed
+    made = model.impute(X*UNITS[unit], **options).numpy()/UNITS[unit]
+    made = np.where(np.isnan(X[0]), made, X[0]) # what is known as it stands there, also where units were changed
     save_table(table.assign(**_as_columns(made, names, np.atleast_1d(q))), out)
     print(f'{int(np.isnan(X).sum())} of {X.size} values were missing, and were filled in by {weights}; the table is in {out}')
     return made
@@ -304,7 +305,8 @@ def forecast(
 ) -> np.ndarray: # (N, C, horizon), or (N, Q, C, horizon) for several quantiles; of a table N = 1
     "Say what may come next."
     check_options(locals())
-    q, out, model = _quantiles(quantiles), _check_form(data, out, n, quantiles), from_pretrained(weights)
+    q = _quantiles(quantiles)
+    out, model = _check_form(data, out, n, q), from_pretrained(weights)
     options = dict(n=n, quantiles=q, seed=seed, bs=bs, **({'steps': steps} if steps else {}))
     if not is_table(data):
         windows = open_data(data)
@@ -314,7 +316,7 @@ def forecast(
         return made
     table = open_table(data)
     when, (names, X) = times_ahead(table, horizon, time), _series(model, table, data, columns, unit, time)
-    made = model.forecast(X, horizon, **options).numpy()/UNITS[unit]
+    made = model.forecast(X*UNITS[unit], horizon, **options).numpy()/UNITS[unit]
     ahead = dict(step=np.arange(1, horizon+1)) | ({} if when is None else {when.name: when})
     save_table(pd.DataFrame(ahead | _as_columns(made, names, np.atleast_1d(q))), out)
     print(f'{horizon} steps after {X.shape[-1]} rows, by {weights}, are in {out}')

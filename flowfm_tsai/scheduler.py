@@ -20,7 +20,8 @@ def _client(scheduler):
     own = re.fullmatch(r'local(?::(\d+))?', scheduler)
     if own and own[1] and not int(own[1]): raise ValueError(f"scheduler={scheduler!r}: expected at least one worker")
     if not own and '://' not in scheduler:
-        raise ValueError(f"scheduler={scheduler!r}: expected 'local', 'local:4' for four workers, or an address such as 'tcp://10.0.0.1:8786'")
+        raise ValueError(f"scheduler={scheduler!r}: expected 'local', 'local:4' for four workers, "
+                         "or an address such as 'tcp://10.0.0.1:8786'")
     if own:
         workers = int(own[1]) if own[1] else None
         with LocalCluster(workers, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client: yield client

@@ -48,10 +48,9 @@ class Stream:
 # %% ../nbs/api/25b_streams.ipynb #7bd2b8fa
 def _as_seconds(times):
     "Times in seconds, of numbers or of dates."
-    dates = pd.to_datetime(np.atleast_1d(np.asarray(times)).ravel(), utc=True) if _are_dates(times) else None
-    return np.asarray(times, float).reshape(-1) if dates is None else (dates - pd.Timestamp(0, tz='UTC')).total_seconds().to_numpy()
-
-def _are_dates(times): return np.asarray(times).dtype.kind in 'MOU'
+    t = np.asarray(times).reshape(-1)
+    if t.dtype.kind not in 'MOU': return t.astype(float)
+    return (pd.to_datetime(t, utc=True) - pd.Timestamp(0, tz='UTC')).total_seconds().to_numpy()
 
 @patch
 def _check_pace(self:Stream, t):
@@ -120,7 +119,8 @@ def stream(self:JointModel,
 def stream(self:JointLearner, **kwargs) -> Stream:
     "Classify a running signal: `JointModel.stream`."
     made = self.model.stream(**kwargs)
+    alone = made.predict
     def predict(X): # by the learner's own dataloaders, whose transforms a model can't know
-        with self._door(X): return self.model.predict(X).probs.numpy()
+        with self._door(X): return alone(X)
     made.predict = predict
     return made
