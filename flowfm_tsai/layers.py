@@ -15,13 +15,14 @@ from torch import nn, Tensor
 
 # %% ../nbs/api/01_layers.ipynb #d94a38f9
 SIZES = dict(
+    nano=dict(dim=64, depth=2, n_heads=2),
     tiny=dict(dim=128, depth=4, n_heads=4),
     small=dict(dim=384, depth=12, n_heads=6),
     base=dict(dim=768, depth=12, n_heads=12))
 
 # %% ../nbs/api/01_layers.ipynb #0b8a2f01
 def network_size(
-    size:str='tiny', # 'tiny', 'small' or 'base'
+    size:str='tiny', # 'nano', 'tiny', 'small' or 'base'
     dim:Optional[int]=None, # Width of the network, instead of the size's own
     depth:Optional[int]=None, # Number of blocks, instead of the size's own
     n_heads:Optional[int]=None, # Attention heads, instead of the size's own

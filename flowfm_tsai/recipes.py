@@ -24,6 +24,8 @@ from .callbacks import *
 from .pretrained import *
 from .joint import JointLearner, load_weights
 from .learner import *
+from .pretext.imitation import *
+from .pretext.whiten import *
 from .text import *
 from .text2signal import *
 from .wearables.tfms import *
@@ -220,12 +222,15 @@ def pretrain(
     movement:bool=False, # Draw windows in proportion to how much moves in them
     classes:bool=False, # Let the windows' classes be a condition: `flowfm generate --y` asks for one of them
     mask:Optional[str]=None, # Train to complete windows: mixed, or some of points, blocks, channels and future, with commas between
+    teacher:Optional[str]=None, # Folder or Hub id of weights: learn what their encoder says, and nothing beside it; for a smaller one
     half:bool=False, # Write float16 weights
     seed:int=0, # Seed
     fresh:bool=False, # Train again, instead of going on with what an earlier run left
 ) -> JointLearner:
     "Pretrain on the windows of a file, without labels. Interrupted, the same command goes on where it was."
-    settings = training_settings(dict(locals()))
+    settings = training_settings(dict(locals())) | ({'teacher': weights_sha256(teacher)} if teacher else {})
+    if teacher and (mask or classes):
+        raise ValueError("teacher= trains an encoder that generates nothing: mask= and classes= have no part in it")
     if arch not in LEARNERS: raise ValueError(f"arch={arch!r} is unknown: choose one of {', '.join(LEARNERS)}")
     windows, out = _pooled(data, movement), writable_folder(out)
     print(f'{len(windows.X)} windows of {windows.X.shape[1]} channels and {windows.X.shape[2]} steps', flush=True)
@@ -233,11 +238,18 @@ def pretrain(
     dls = get_ts_dls(windows.X, bs=bs, inplace=False, weights=windows.weights, **targets)
     view = [*wearable_tfms(turn, shift=shift), *([RandomScale(scale)] if scale != 1 else [])]
     if contrast: view = view or SERIES_TFMS
+    tasks = _imitating(teacher, view) if teacher else encoder_tasks(view, contrast) if contrast else []
     networks = dict(stage='pretrain', pretrained=weights or False, size=size, patch_size=patch_size, mask=_kinds_of(mask))
-    learn = LEARNERS[arch](dls, **networks, p=p, seed=seed, view=view or None,
-                           tasks=encoder_tasks(view, contrast) if contrast else [], cbs=EMACallback(ema) if ema else None)
+    learn = LEARNERS[arch](dls, **networks, p=p, seed=seed, view=view or None, tasks=tasks, flow_weight=float(not teacher),
+                           cbs=EMACallback(ema) if ema else None)
+    if teacher: learn.model.card = {k: v for k, v in tasks[0].teacher.card.items() if k in ('fits', 'augment')}
     fit = lambda resume: learn.fit_one_cycle(epochs, lr, cbs=resume)
     return fit_and_save(learn, out, fit, settings, fresh, torch.float16 if half else torch.float32)
+
+def _imitating(teacher, view):
+    "What trains an encoder to say what a teacher's says."
+    model = from_pretrained(teacher)
+    return [ImitateCallback(model, view), WhitenCallback(view)]
 
 def _kinds_of(mask): return mask if mask in (None, 'mixed') else tuple(k.strip() for k in mask.split(','))
 

@@ -8,12 +8,12 @@ __all__ = ['Label', 'Stream']
 # %% ../nbs/api/25b_streams.ipynb #ad2cbc9c
 from typing import Callable, NamedTuple, Optional
 import numpy as np
-import pandas as pd
 from fastcore.basics import patch
 from fastcore.meta import delegates
 from .core import *
 from .sampling import check_count
 from .models import *
+from .data.frames import *
 from .joint import *
 
 # %% ../nbs/api/25b_streams.ipynb #93ff536e
@@ -46,12 +46,6 @@ class Stream:
         self.due, self.last = self.length, None
 
 # %% ../nbs/api/25b_streams.ipynb #7bd2b8fa
-def _as_seconds(times):
-    "Times in seconds, of numbers or of dates."
-    t = np.asarray(times).reshape(-1)
-    if t.dtype.kind not in 'MOU': return t.astype(float)
-    return (pd.to_datetime(t, utc=True) - pd.Timestamp(0, tz='UTC')).total_seconds().to_numpy()
-
 @patch
 def _check_pace(self:Stream, t):
     "Raise an error for times that aren't in seconds."
@@ -70,7 +64,7 @@ def push(self:Stream,
     x, c = x[None] if x.ndim == 1 else x, len(self.window)
     if np.isinf(x).any(): raise ValueError("samples: infinite values; pass NaN for what is missing") # before anything has changed
     if x.ndim != 2 or x.shape[1] != c: raise ValueError(f"samples: expected (n, {c}) or ({c},), got {np.shape(samples)}")
-    t = (self.seen + np.arange(len(x)))/self.rate if times is None else _as_seconds(times)
+    t = (self.seen + np.arange(len(x)))/self.rate if times is None else as_seconds(as_times(np.ravel(times), 'times'))
     if len(t) != len(x) or not np.isfinite(t).all(): raise ValueError(f"times: expected {len(x)} finite seconds, one for each sample")
     self._check_pace(t)
     before = np.concatenate([t[:1] if self.last is None else [self.last], t[:-1]])

@@ -65,10 +65,9 @@ def classifier(self:Bench) -> FeatureClassifier:
 @patch
 def facts(self:Bench) -> dict: # train, test, judged: numbers of windows; people, machine: text
     "What a reader of the results wants to know of data and machine."
-    pid, threads = self.data.pid, torch.get_num_threads()
+    pid = self.data.pid
     people = 'the training split' if pid is None else f'{len(set(pid[self.train].tolist()))} people'
-    machine = torch.cuda.get_device_name() if torch.cuda.is_available() else f'{threads} CPU thread' + 's'*(threads > 1)
-    return dict(train=len(self.train), test=len(self.test), judged=len(self.judged), people=people, machine=machine)
+    return dict(train=len(self.train), test=len(self.test), judged=len(self.judged), people=people, machine=machine())
 
 # %% ../../nbs/api/bench/03_generation.ipynb #5c599f87
 @dataclass(frozen=True, eq=False)
@@ -277,17 +276,19 @@ def labels_table(result):
 
 # %% ../../nbs/api/bench/03_generation.ipynb #9e1a2880
 def _seconds(result):
-    "Seconds of training, mean over the seeds that know theirs."
-    seeds = result['training_seconds']
-    known = {m: [t[m] for t in seeds if t[m] is not None] for m in seeds[0]}
-    return ', '.join(f'{m} {np.mean(s):.0f}' if s else f'{m} unknown (interrupted)' for m, s in known.items())
+    "Seconds of training, mean over the seeds that know theirs, and on which machine."
+    seeds = result['training']
+    known = {m: [t[m] for t in seeds if t[m]['seconds'] is not None] for m in seeds[0]}
+    said = (f"{m} {np.mean([t['seconds'] for t in s]):.0f}" if s else f'{m} unknown (interrupted)' for m, s in known.items())
+    machines = dict.fromkeys(t['machine'] for s in known.values() for t in s)
+    return ', '.join(said) + f" ({', '.join(machines)})"*bool(machines)
 
 # %% ../../nbs/api/bench/03_generation.ipynb #5f666edd
 @shows('generation', lambda result: {'generation.png': plot_generation(result)})
 def generation_page(result):
     "The result as a page of the documentation."
     run = {k: result[k] for k in ('command', 'settings', 'facts')}
-    n = len(result['training_seconds'])
+    n = len(result['training'])
     over = f'mean ± standard deviation over {n} seeds, each with its own training' if n > 1 else 'one training of each'
     return page('generation', **run, over=over, many='s'*(run['settings']['distill_epochs'] != 1), seconds=_seconds(result),
                 table=generation_table(result), verdict=generation_verdict(result), labels=labels_table(result))
@@ -305,7 +306,7 @@ def _measure_seed(b, seed, rows):
         if row.generator: _tell(seed, row, r)
     judged = [DIFFUSION, FLOW, *[g for g in generators if g not in TWINS][:1]] # and the first distilled one
     kept = {g.name: b.once(f'{seed}/{g.name}-labels', lambda: _labels_kept(b, g, models[g].model, seed)) for g in judged}
-    return found, {g.name: m.seconds for g, m in models.items()}, kept
+    return found, {g.name: m.cost for g, m in models.items()}, kept
 
 def _tell(seed, row, r):
     "Print what was measured."
@@ -343,7 +344,7 @@ def bench_generation(
     runs, training, kept = zip(*(_measure_seed(b, int(seed), rows) for seed in seeds.split(',')))
     result = dict(bench='generation', command=command_line('bench generation', bench_generation, given), settings=b.settings,
                   facts=dict(b.facts(), times=repr(LogitNormal(time_mean)), few_steps=few),
-                  rows=_summarise(rows, runs), training_seconds=list(training), labels=list(kept))
+                  rows=_summarise(rows, runs), training=list(training), labels=list(kept))
     write_result(out, 'generation', result)
     print(f'\n{generation_table(result)}\n\n{generation_verdict(result)}\n\ntable and figure are in {out}')
     return result['rows']

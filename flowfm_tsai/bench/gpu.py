@@ -25,16 +25,19 @@ from .step import *
 # %% ../../nbs/api/bench/16_gpu.ipynb #1488aaff
 BATCHES = dict(tiny=2048, small=512, base=256)
 
+def _roomy(device): return 4 if torch.cuda.get_device_properties(device).total_memory > 64e9 else 1
+
 def bf16_step(model, opt, x):
     "A training step whose matrix products are in bf16."
     with torch.autocast(x.device.type, torch.bfloat16): return bare_step(model, opt, x)
 
 def _step(size, compiled, device, bs=None, rounds=5, n=8192, **kw):
     "Milliseconds of a step, windows a second, and the share of the machine's rate of matrix products."
-    bs, model = bs or BATCHES[size], FlowFM(3, size=size, **kw)
-    if compiled: [b.compile() for b in (*model.backbone.blocks, *model.velocity.blocks)] # their names stay as they are
+    bs, model = bs or BATCHES[size]*_roomy(device), FlowFM(3, size=size, **kw)
     loop = BareLoop(model, np.random.default_rng(0).normal(size=(2*bs, 3, 300)).astype(np.float32), device, bf16_step)
     operations = count_operations(loop, bs)
+    torch.compiler.reset()
+    if compiled: [b.compile() for b in (*model.backbone.blocks, *model.velocity.blocks)] # their names stay as they are
     for _ in range(3): loop.run(1, bs)
     product, of_product = matrix_products(device, n, dtype=torch.bfloat16)
     t = in_turns(dict(step=lambda: loop.run(2, bs), matmul=product), rounds)
@@ -121,7 +124,7 @@ def bench_gpu(
     command, device = command_line('bench gpu', bench_gpu, locals()), _card()
     settings = dict(machine=torch.cuda.get_device_name(), torch=torch.__version__, epochs=epochs)
     out, w = writable_folder(out), Workplace(work, settings, fresh)
-    steps = [w.once(f'step-{size}-{int(c)}', lambda: _step(size, c, device)) for size in SIZES for c in (False, True)]
+    steps = [w.once(f'step-{size}-{int(c)}', lambda: _step(size, c, device)) for size in BATCHES for c in (False, True)]
     generation, twins = w.once('generation', lambda: _generation('tiny', device)), w.once('twins', lambda: _twins(device))
     def train(): return _training(open_set('wisdm', data), open_set('adl', data), 'small', epochs, device)
     result = dict(bench='gpu', command=command, machine=settings['machine'], steps=steps, generation=generation, twins=twins,

@@ -15,6 +15,7 @@ import pandas as pd
 from ..core import *
 from ..saving import *
 from ..data.storage import *
+from ..data.frames import *
 from .windowing import *
 
 # %% ../../nbs/api/wearables/07_tables.ipynb #cecdb4d6
@@ -64,12 +65,8 @@ _TIMES = ('time', 'timestamp', 'datetime', 'seconds', 't') # names of a column t
 
 def _seconds(values, rate, name):
     "Times in seconds, and whether they are dates."
-    if dates := not pd.api.types.is_numeric_dtype(values):
-        try: values = pd.to_datetime(values, utc=True, format='mixed')
-        except (ValueError, TypeError) as e:
-            raise ValueError(f"the column {name!r} holds neither numbers nor dates: {values.iloc[0]!r}") from e
-        values = (values - pd.Timestamp(0, tz='UTC')).dt.total_seconds()
-    t = values.to_numpy(np.float64)
+    times = as_times(values, name)
+    t, dates = as_seconds(times), not pd.api.types.is_numeric_dtype(times)
     steps = np.diff(t)[np.isfinite(np.diff(t))]
     if not len(steps): raise ValueError(f"the column {name!r} has no times, or one: expected one in each row")
     if not (step := np.median(steps)) > 0:
@@ -191,12 +188,6 @@ def table_series(
     names = _channels(table, columns, {time})
     return names, table[names].apply(pd.to_numeric, errors='coerce').to_numpy(np.float64).T
 
-def _dates(values):
-    "Times as numbers or dates; in one zone where there are several."
-    if pd.api.types.is_numeric_dtype(values): return values
-    try: return pd.to_datetime(values, format='mixed')
-    except ValueError: return pd.to_datetime(values, format='mixed', utc=True)
-
 def times_ahead(
     table:pd.DataFrame, # A row for each moment
     n:int, # How many
@@ -205,7 +196,7 @@ def times_ahead(
     "The times after the last row."
     time = time_column(table, time, (*_TIMES, 'date'))
     if time is None: return None
-    values = _dates(table[_column(table, time)])
+    values = as_times(table[_column(table, time)], time)
     if (empty := values.isna()).any() or len(values) < 2:
         wrong = f'no time in row {int(empty.argmax())}' if empty.any() else 'one time, and two are needed to tell a step'
         raise ValueError(f"the column {time!r} has {wrong}")
