@@ -142,7 +142,8 @@ FEW = 64 # tokens
 
 def attend_few(q, k, v, dropout_p=0.): # (B, heads, N, d) each
     "Attention whose weights are written to memory, since there are few."
-    return F.dropout((q*q.shape[-1]**-.5 @ k.mT).softmax(-1), dropout_p) @ v
+    weights = (q*q.shape[-1]**-.5 @ k.mT).softmax(-1)
+    return (F.dropout(weights, dropout_p) if dropout_p else weights) @ v
 
 # %% ../nbs/api/01_layers.ipynb #fd38778e
 class Attention(nn.Module):
@@ -164,7 +165,8 @@ class Attention(nn.Module):
         q, k, v = self.qkv(x).view(b, n, 3, self.n_heads, d//self.n_heads).permute(2, 0, 3, 1, 4) # each (B, heads, N, d)
         if self.rotary: q, k = rotate(q), rotate(k)
         p, few = self.dropout if self.training else 0., self.training and n <= FEW and x.device.type == 'cpu'
-        x = (attend_few if few else F.scaled_dot_product_attention)(q, k, v, dropout_p=p).transpose(1, 2).reshape(b, n, d)
+        plain = few or torch.compiler.is_exporting()
+        x = (attend_few if plain else F.scaled_dot_product_attention)(q, k, v, dropout_p=p).transpose(1, 2).reshape(b, n, d)
         return F.dropout(self.proj(x), p)
 
 # %% ../nbs/api/01_layers.ipynb #a01f4d0f

@@ -229,16 +229,16 @@ def pretrain(
 ) -> JointLearner:
     "Pretrain on the windows of a file, without labels. Interrupted, the same command goes on where it was."
     settings = training_settings(dict(locals())) | ({'teacher': weights_sha256(teacher)} if teacher else {})
-    if teacher and (mask or classes):
-        raise ValueError("teacher= trains an encoder that generates nothing: mask= and classes= have no part in it")
+    if teacher and (wrong := [k for k, v in dict(weights=weights, mask=mask, classes=classes).items() if v]):
+        raise ValueError(f"teacher= trains a new encoder, which generates nothing: {wrong[0]}= has no part in it")
     if arch not in LEARNERS: raise ValueError(f"arch={arch!r} is unknown: choose one of {', '.join(LEARNERS)}")
     windows, out = _pooled(data, movement), writable_folder(out)
     print(f'{len(windows.X)} windows of {windows.X.shape[1]} channels and {windows.X.shape[2]} steps', flush=True)
     targets = _as_targets(data) if classes else {}
     dls = get_ts_dls(windows.X, bs=bs, inplace=False, weights=windows.weights, **targets)
     view = [*wearable_tfms(turn, shift=shift), *([RandomScale(scale)] if scale != 1 else [])]
-    if contrast: view = view or SERIES_TFMS
-    tasks = _imitating(teacher, view) if teacher else encoder_tasks(view, contrast) if contrast else []
+    if contrast or teacher: view = view or SERIES_TFMS
+    tasks = _imitating(teacher, windows, view) if teacher else encoder_tasks(view, contrast) if contrast else []
     networks = dict(stage='pretrain', pretrained=weights or False, size=size, patch_size=patch_size, mask=_kinds_of(mask))
     learn = LEARNERS[arch](dls, **networks, p=p, seed=seed, view=view or None, tasks=tasks, flow_weight=float(not teacher),
                            cbs=EMACallback(ema) if ema else None)
@@ -246,9 +246,10 @@ def pretrain(
     fit = lambda resume: learn.fit_one_cycle(epochs, lr, cbs=resume)
     return fit_and_save(learn, out, fit, settings, fresh, torch.float16 if half else torch.float32)
 
-def _imitating(teacher, view):
+def _imitating(teacher, windows, view):
     "What trains an encoder to say what a teacher's says."
     model = from_pretrained(teacher)
+    check_fit(model, windows, 'data')
     return [ImitateCallback(model, view), WhitenCallback(view)]
 
 def _kinds_of(mask): return mask if mask in (None, 'mixed') else tuple(k.strip() for k in mask.split(','))

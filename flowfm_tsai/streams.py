@@ -46,6 +46,8 @@ class Stream:
         self.due, self.last = self.length, None
 
 # %% ../nbs/api/25b_streams.ipynb #7bd2b8fa
+def _seconds(times): return times.astype(float) if times.dtype.kind in 'iuf' else as_seconds(as_times(times, 'times')) # numbers are quick
+
 @patch
 def _check_pace(self:Stream, t):
     "Raise an error for times that aren't in seconds."
@@ -64,7 +66,7 @@ def push(self:Stream,
     x, c = x[None] if x.ndim == 1 else x, len(self.window)
     if np.isinf(x).any(): raise ValueError("samples: infinite values; pass NaN for what is missing") # before anything has changed
     if x.ndim != 2 or x.shape[1] != c: raise ValueError(f"samples: expected (n, {c}) or ({c},), got {np.shape(samples)}")
-    t = (self.seen + np.arange(len(x)))/self.rate if times is None else as_seconds(as_times(np.ravel(times), 'times'))
+    t = (self.seen + np.arange(len(x)))/self.rate if times is None else _seconds(np.ravel(times))
     if len(t) != len(x) or not np.isfinite(t).all(): raise ValueError(f"times: expected {len(x)} finite seconds, one for each sample")
     self._check_pace(t)
     before = np.concatenate([t[:1] if self.last is None else [self.last], t[:-1]])

@@ -6,7 +6,7 @@ from conftest import FLOWFM, flowfm
 
 def test_interrupted_pretraining_goes_on(waves, tmp_path):
     np.savez(tmp_path/'waves.npz', X=np.repeat(waves[0], 4, 0))
-    args = [FLOWFM, 'pretrain', '--data', 'waves.npz', '--epochs', '40', '--patch-size', '12', '--bs', '32']
+    args = [FLOWFM, 'pretrain', '--data', 'waves.npz', '--epochs', '12', '--patch-size', '12', '--bs', '32']
     heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) # a shell's background jobs ignore ctrl-c, and their children with them
     p = subprocess.Popen(args, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=heed)
     state = tmp_path/'pretrained/training.pt'
@@ -18,8 +18,8 @@ def test_interrupted_pretraining_goes_on(waves, tmp_path):
     assert p.returncode == 130 and 'goes on from what is finished' in out, out[-2000:]
     assert state.exists() and not (tmp_path/'pretrained/model.safetensors').exists()
     start = torch.load(state, weights_only=True)['epoch']
-    assert f'going on in epoch {start+1} of 40' in flowfm(*args[1:], cwd=tmp_path)
-    assert 0 < start < 40 and not state.exists() and (tmp_path/'pretrained/model.safetensors').exists()
+    assert f'going on in epoch {start+1} of 12' in flowfm(*args[1:], cwd=tmp_path)
+    assert 0 < start < 12 and not state.exists() and (tmp_path/'pretrained/model.safetensors').exists()
 
 def test_a_finished_training_is_not_done_again(waves, tmp_path):
     X, y = waves

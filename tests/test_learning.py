@@ -7,7 +7,7 @@ from tsai.data.core import get_ts_dls
 from flowfm_tsai.all import *
 
 def train(X, epochs, make=flowfm_learner):
-    learn = make(get_ts_dls(X, bs=256), pretrained=False, dim=64, depth=2, n_heads=4, patch_size=4, seed=0, tasks=[], cbs=EMACallback(.99))
+    learn = make(get_ts_dls(X, bs=128), pretrained=False, dim=64, depth=2, n_heads=4, patch_size=4, seed=0, tasks=[], cbs=EMACallback(.99))
     with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(epochs, 3e-3)
     return learn
 
@@ -17,7 +17,7 @@ def test_gaussian(make, options):
     rng = np.random.default_rng(0)
     A = np.linalg.qr(rng.normal(size=(16, 16)))[0] * np.sqrt(np.geomspace(2, .05, 16))
     mean = np.concatenate([np.linspace(-1, 1, 8), 100 + np.zeros(8)])
-    X = (rng.normal(size=(8192, 16)) @ A.T + mean).reshape(-1, 2, 8).astype(np.float32)
+    X = (rng.normal(size=(4096, 16)) @ A.T + mean).reshape(-1, 2, 8).astype(np.float32)
     learn = train(X, 40, make)
     G = learn.generate(4000, seed=0, progress=False, **options).numpy().reshape(-1, 16)
     np.testing.assert_allclose(G.mean(0), mean, atol=.12)
@@ -31,7 +31,7 @@ def test_gaussian(make, options):
 
 def test_two_moons():
     "Signals u sin + v cos whose coefficients lie on two moons: mean, covariance, and the moons themselves come back."
-    uv, _ = make_moons(8192, noise=.05, random_state=0)
+    uv, _ = make_moons(4096, noise=.05, random_state=0)
     t = np.arange(16)/16*2*np.pi
     basis = np.stack([np.sin(t), np.cos(t)])
     X = (uv @ basis)[:, None].astype(np.float32)

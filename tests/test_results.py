@@ -57,13 +57,13 @@ def differs(a, b):
 
 def test_generation_from_measurements(small):
     result, found = FILES['generation'], {}
-    how = dict(epochs=12, few_steps='4', matched='2,1', distill_epochs=2, seeds='0')
+    how = dict(epochs=24, few_steps='4', matched='2,1', distill_epochs=2)
     for seed in range(len(result['training'])):
         for r in result['rows']:
             own = {k: v[seed] for k, v in r.items() if isinstance(v, list) and v[seed] is not None and k != 'ratio'}
             found[f"{seed}/{r['model']}-{r['name']}-{r['steps'] or ''}" if 'ratio' in r else f'{seed}/real'] = own
         for model, scores in result['labels'][seed].items(): found[f'{seed}/{model}-labels'] = scores
-        for model, cost in result['training'][seed].items(): found[f'{seed}/{model}/seconds'] = cost
+        for model, cost in result['training'][seed].items(): found[f'{seed}/{model}/cost'] = cost
     finished(small/'work', found)
     assert generation.bench_generation('wisdm.npz', 'out', 'work', **how) == result['rows']
     assert differs((small/'out/generation.md').read_text(encoding='utf-8'), read('generation.md')) == ['Both twins saw the s'] # that many windows

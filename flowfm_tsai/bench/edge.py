@@ -9,6 +9,7 @@ __all__ = ['SETS', 'bench_edge']
 import pickle, subprocess, sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Callable, Optional
 import numpy as np
@@ -109,6 +110,7 @@ def _graphs(model, folder, what, X):
 def _reading(weights, X, y, folder, compiled):
     "Classifier and encoder, and their graphs."
     model = _probed(weights, X, y)
+    writable_folder(folder)
     model.save_pretrained(folder)
     for task, what, call in ((CLASSIFY, 'classifier', 'predict(x)'), (EMBED, 'encoder', 'get_embeddings(x)')):
         job = _torch_job(task, model, folder, call)
@@ -212,6 +214,7 @@ def bench_edge(
     weights:str='wrist-tiny', # Weights for windows of 300 steps of 3 channels
     evaluations:str='1,2,4', # Of the network for a signal, with commas between
     rounds:int=30, # Turns of each job, of ten runs
+    beside:str='wrist-nano', # Smaller weights whose classes and representations are measured too; '' for none
     compiled:bool=False, # By torch.compile too, which needs a C++ compiler
     out:str='docs/results', # Folder for the tables (JSON and Markdown)
     work:str='bench-edge', # Folder for graphs and finished measurements; a run goes on from there
@@ -221,16 +224,19 @@ def bench_edge(
     given = dict(locals())
     steps = [int(n) for n in evaluations.split(',')]
     opened = {s.strip(): open_set(s.strip(), data) for s in sets.split(',')}
-    b = Workplace(work, dict(sets=sets, weights=weights, evaluations=evaluations, rounds=rounds, compiled=compiled), fresh)
+    settings = dict(sets=sets, weights=weights, beside=beside, evaluations=evaluations, rounds=rounds, compiled=compiled)
+    b = Workplace(work, settings, fresh)
     agreement = {}
-    for name, d in opened.items():
-        agreement[name] = b.once(f'agreement/{name}', lambda: _agreement(weights, d, b.dir/name))
-        print(f'{name}: {agreement[name]}', flush=True)
+    kinds = {k: w for k, w in dict(weights=weights, beside=beside).items() if w}
+    for (kind, w), (name, d) in product(kinds.items(), opened.items()):
+        found = agreement[f'{name}, {w}'] = b.once(f'agreement/{kind}/{name}', lambda: _agreement(w, d, b.dir/kind/name))
+        print(f'{name}, {w}: {found}', flush=True)
     def rows():
         name, d = next(iter(opened.items()))
         X = np.ascontiguousarray(d.X[:], np.float32)
-        jobs = [*_reading(weights, X, d.y, b.dir/name, compiled), *_others(X, d.y, b.dir), *_generating(weights, b.dir, compiled, steps)]
-        return _measured(jobs, rounds)
+        ours, *smaller = (list(_reading(w, X, d.y, b.dir/kind/name, compiled)) for kind, w in kinds.items())
+        named = [replace(job, engine=f'{job.engine}, {beside}') for jobs in smaller for job in jobs]
+        return _measured([*ours, *named, *_others(X, d.y, b.dir), *_generating(weights, b.dir, compiled, steps)], rounds)
     result = dict(bench='edge', settings=b.settings, command=command_line('bench edge', bench_edge, given), rows=b.once('rows', rows),
                   agreement=agreement)
     write_result(writable_folder(out), 'edge', result)

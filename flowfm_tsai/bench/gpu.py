@@ -11,7 +11,6 @@ from typing import Optional
 import numpy as np
 import torch
 from tsai.data.core import get_ts_dls, TSClassification
-from ..layers import *
 from ..saving import *
 from ..models import *
 from ..learner import *

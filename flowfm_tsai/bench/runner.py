@@ -117,7 +117,7 @@ class Trained:
         name:str='', # What to call it while it trains; the folder by default
     ):
         self.folder, self.make, self.epochs, self.lr, self.name = Path(folder), make, epochs, lr, name or str(folder)
-        self.memo = self.folder/'seconds.json'
+        self.memo = self.folder/'cost.json'
 
     @cached_property
     def model(self):

@@ -7,6 +7,7 @@ __all__ = ['bench_wrist']
 
 # %% ../../nbs/api/bench/06_wrist.ipynb #dfd743c7
 from dataclasses import dataclass, field
+from typing import Optional
 import numpy as np
 import matplotlib.pyplot as plt
 from tsai.data.core import get_ts_dls, TSClassification
@@ -26,13 +27,14 @@ class Way:
     "A way to call `flowfm_learner`."
     key:str # Of its finished measurements, and what the table calls it
     options:dict=field(default_factory=dict) # Arguments of `flowfm_learner`
-    pretrained:bool=False # Whether it must start from weights
+    weights:Optional[str]=None # Those it must start from
 
 # %% ../../nbs/api/bench/06_wrist.ipynb #8c702cb5
-WRIST = 'wrist-tiny' # the weights that `flowfm_learner` starts from, unless told otherwise
-WAYS = [Way('pretrained', pretrained=True), # the others are compared with the first
+WRIST, NANO = 'wrist-tiny', 'wrist-nano' # the weights that `flowfm_learner` starts from unless told otherwise, and smaller ones
+WAYS = [Way('pretrained', weights=WRIST), # the others are compared with the first
         Way('from scratch', dict(pretrained=False)),
-        Way('from scratch, augmented', dict(pretrained=False, augment=WRIST_TFMS))]
+        Way('from scratch, augmented', dict(pretrained=False, augment=WRIST_TFMS)),
+        Way(NANO, dict(pretrained=NANO), NANO)]
 
 # %% ../../nbs/api/bench/06_wrist.ipynb #85b8deb8
 def first_try(
@@ -47,7 +49,7 @@ def first_try(
     classes = np.unique(y)
     dls = get_ts_dls(X[train], y[train], tfms=[None, TSClassification(vocab=classes)], bs=min(64, len(train)), inplace=False)
     learn = flowfm_learner(dls, seed=seed, **way.options)
-    if learn.pretrained != way.pretrained: raise ValueError("the weights that ship don't fit these windows: see the warning")
+    if learn.pretrained != bool(way.weights): raise ValueError("the weights that ship don't fit these windows: see the warning")
     with learn.no_logging(): learn.fine_tune()
     with learn.no_bar(): return scores(y[test], classes[learn.get_X_preds(X[test], bs=256)[0].argmax(1).numpy()])
 
@@ -114,11 +116,11 @@ class _Task:
 
 # %% ../../nbs/api/bench/06_wrist.ipynb #fe9dd07e
 def _adopt(b, tasks, file):
-    "Take over the measurements of an earlier result; with other weights, of what starts from scratch."
-    old = read_json(file) if file.exists() else dict(cells={})
-    same = old.get('settings') == b.settings
+    "Take over the measurements of an earlier result, but for weights that are others now."
+    old = read_json(file) if file.exists() else dict(cells={}, settings={})
+    same = lambda w: w is None or old['settings'].get(w) == b.settings[w]
     for task in tasks:
-        for way in (w for w in WAYS if same or not w.pretrained):
+        for way in (w for w in WAYS if same(w.weights)):
             for k, r in enumerate(old['cells'].get(task.name, {}).get(way.key, [])): b.once(task.path(k, way), lambda: r)
 
 # %% ../../nbs/api/bench/06_wrist.ipynb #c6057206
@@ -148,7 +150,7 @@ def bench_wrist(
     if not 1 <= folds <= 5: raise ValueError(f"folds={folds}: expected 1 to 5")
     opened = {s: open_set(s, data) for s in sets.split(',')}
     tasks = [_Task(s, n, folds) for s in opened for n in dict.fromkeys((0, few))]
-    b, out = Workplace(work, dict(weights=weights_sha256(WRIST)), fresh), writable_folder(out)
+    b, out = Workplace(work, {w.weights: weights_sha256(w.weights) for w in WAYS if w.weights}, fresh), writable_folder(out)
     if not fresh: _adopt(b, tasks, out/'wrist.json')
     facts = dict(command=command_line('bench wrist', bench_wrist, given), weights=WRIST, folds=folds)
     result = dict(cells={t.name: _measure(b, t, opened[t.set]) for t in tasks}, facts=facts)

@@ -6,6 +6,7 @@
 __all__ = ['as_times', 'as_seconds', 'frame_windows']
 
 # %% ../../nbs/api/data/03_frames.ipynb #07854d2c
+import warnings
 from typing import Optional, Union
 import numpy as np
 import pandas as pd
@@ -16,21 +17,27 @@ def as_times(
     name:str='time', # Of the column, for errors
 ) -> pd.Series: # Signed numbers, or dates; in UTC where there are several zones
     "Times as numbers or dates."
-    t = pd.Series(values)
-    if pd.api.types.is_unsigned_integer_dtype(t): return t.astype(np.int64) # differences may be negative
+    t = pd.Series(values).infer_objects()
+    if pd.api.types.is_unsigned_integer_dtype(t): return t.astype(np.int64 if t.notna().all() else float) # differences may be negative
     if pd.api.types.is_numeric_dtype(t): return t
-    try:
-        try: return pd.to_datetime(t, format='mixed')
-        except ValueError: return pd.to_datetime(t, format='mixed', utc=True)
+    try: return _dates(t)
     except (ValueError, TypeError) as e:
-        raise ValueError(f"the column {name!r} has neither numbers nor dates, such as {t.iloc[0]!r}: make it either ({e})") from None
+        first = next(iter(t.dropna()), None)
+        raise ValueError(f"{name!r} has neither numbers nor dates, such as {first!r}: make it either, as by pd.to_numeric ({e})") from None
+
+def _dates(t):
+    "Dates as they are written, or in UTC, if they have several zones: pandas 2 says so by a warning, pandas 3 by an error."
+    with warnings.catch_warnings():
+        warnings.simplefilter('error', FutureWarning)
+        try: return pd.to_datetime(t, format='mixed')
+        except (ValueError, FutureWarning): return pd.to_datetime(t, format='mixed', utc=True)
 
 def as_seconds(
     times:pd.Series, # Of `as_times`
 ) -> np.ndarray: # float64
     "Numbers as they are, and of dates the seconds since 1970."
     if pd.api.types.is_numeric_dtype(times): return times.to_numpy(np.float64)
-    return (times - pd.Timestamp(0, tz=times.dt.tz)).dt.total_seconds().to_numpy()
+    return (times.dt.as_unit('us') - pd.Timestamp(0, tz=times.dt.tz).as_unit('us')).dt.total_seconds().to_numpy() # nanoseconds end in 2262
 
 # %% ../../nbs/api/data/03_frames.ipynb #c1320982
 def _channel_columns(frame, id, time, channels):

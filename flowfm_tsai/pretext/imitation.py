@@ -29,7 +29,7 @@ class ImitateCallback(PretextCallback):
         if not isinstance(teacher, JointModel):
             raise TypeError(f"teacher={type(teacher).__name__}: expected a model, such as of from_pretrained(...)")
         super().__init__(weight, view, valid_seed)
-        self.teacher = copy.deepcopy(teacher).eval().requires_grad_(False)
+        self.teacher = copy.deepcopy(teacher).float().eval().requires_grad_(False)
 
     def projector(self, model):
         n = model.backbone.n_learnt
@@ -41,9 +41,14 @@ def after_create(self:ImitateCallback):
     super(ImitateCallback, self).after_create()
     if (c := self.teacher.c_in) != self.net.c_in:
         raise ValueError(f"the teacher is for {c} channels, and these windows have {self.net.c_in}")
+    if not self.teacher.units.adopt(copy.deepcopy(self.teacher.units), self.dls, self.teacher.config['patch_size']):
+        warn("the teacher and these dataloaders standardise windows differently (one of them each window on its own): "
+             "statistics are taken from these dataloaders")
 
 @patch
 def before_fit(self:ImitateCallback):
+    if (bs := self.learn.dls.train.bs) < 2:
+        raise ValueError(f"bs={bs}: what is left unexplained shows in a batch of several: give at least 2, better 64")
     super(ImitateCallback, self).before_fit()
     self.teacher.to(next(self.net.parameters()).device)
 
