@@ -42,7 +42,7 @@ def test_wrist_from_its_json(tmp_path, monkeypatch):
     made_up(tmp_path)
     files = earlier('wrist', tmp_path/'out')
     monkeypatch.setattr(wrist, 'first_try', never)
-    monkeypatch.setattr(wrist, 'weights_sha256', lambda name: result('wrist')['settings']['weights']) # whatever ships by now
+    monkeypatch.setattr(wrist, 'weights_sha256', lambda name: result('wrist')['settings'][name]) # whatever ships by now
     sets = ','.join(dict.fromkeys(t.split(',')[0] for t in result('wrist')['cells']))
     wrist.bench_wrist(str(tmp_path), str(tmp_path/'out'), str(tmp_path/'work'), sets)
     same(tmp_path/'out', files)
