@@ -623,7 +623,7 @@ def joint_learner(
     tasks=None, # Pretext tasks, and what goes with them; `PathCallback()` and `DGSCallback()` by default
     stage:Optional[str]=None, # 'pretrain' or 'downstream'; read off the dataloaders by default
     pretrained=True, # Weights to start from: `True` (those that ship, if they fit), `False`, a folder, a Hub id, a `Learner`, a model
-    size:Optional[str]=None, # 'tiny' (the default), 'small' or 'base'; a checkpoint brings its own
+    size:Optional[str]=None, # 'tiny' (the default), 'nano', 'small' or 'base'; a checkpoint brings its own
     patch_size:Optional[int]=None, # Time steps in a patch; by default 10, or a sixth of a short window; a checkpoint brings its own
     custom_head=None, # Downstream: a module, or a function called with (head_nf, c_out, seq_len)
     loss_func=None, # Downstream loss; that of the dataloaders by default, for classes with a label smoothing of .1
@@ -639,6 +639,7 @@ def joint_learner(
     per_window:Optional[bool]=None, # Take each window's own level and scale out; by default for forecasts, and as in the pretrained weights
     config:Union[str, dict, None]=None, # Networks by name ('paper', 'plain'), or further arguments of the model
     augment:Optional[list]=None, # Downstream: random batch transforms for training; by default those that go with the weights; `[]`: none
+    compile:bool=False, # Compile the blocks of both networks at their first batch, by torch.compile; for large ones on a GPU
     **kwargs, # Further arguments of fastai's `Learner`
 ) -> JointLearner:
     "The learner behind `flowfm_learner` and `difffm_learner`."
@@ -655,6 +656,7 @@ def joint_learner(
     learn = _around(dls, model, stage, source, tasks, loss_func, metrics, augment, cbs, kwargs)
     learn.stage, learn.pretrained, learn.start, learn.seed = stage, source is not None, _start(source, pretrained), seed
     if source is not None: _say_start(learn, source)
+    if compile: [b.compile() for b in (*model.backbone.blocks, *model.velocity.blocks)] # in place: their names stay as they are
     return learn
 
 # %% ../nbs/api/23_joint.ipynb #9fbcb1f7
