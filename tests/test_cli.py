@@ -77,7 +77,7 @@ def test_text(waves, tmp_path):
     (('generate', '--weights', 'nowhere'), 'no checkpoint in'),
     (('pretrain', '--data', 'nowhere.npz'), 'no file'),
     (('pretrain', '--data', 'short.npz', '--patch-size', '6'), 'patch'),
-    (('pretrain', '--data', 'short.npz', '--size', 'huge'), "choose one of 'tiny'"),
+    (('pretrain', '--data', 'short.npz', '--size', 'huge'), "choose one of 'nano', 'tiny'"),
     (('pretrain', '--data', 'short.npz', '--p', '1.5'), '--p 1.5: expected'),
     (('pretrain', '--data', 'short.npz', '--out', 'short.npz'), 'choose another one'),
     (('demo', '--folds', '0'), '--folds 0: expected'),
