@@ -35,6 +35,7 @@ from .models import *
 from .pretext.base import *
 from .pretext.flow import *
 from .callbacks import *
+from .saving import *
 from .pretrained import *
 from .processes import *
 from .classifiers import *
@@ -391,8 +392,8 @@ def shipped_model(
 ) -> Optional[JointModel]: # `None`, with a warning that says why, if no weights that ship fit
     "The weights that come with the package, where they fit the dataloaders."
     c_in, said = next(Intake(dls).windows(max_n=1)).shape[1], []
-    for source in map(from_pretrained, (SHIPPED/name for name in shipped())):
-        if not source.card.get('default'): continue
+    by_default = (SHIPPED/name for name in shipped() if read_json(SHIPPED/name/CONFIG)['card'].get('default')) # the others stay unread
+    for source in map(from_pretrained, by_default):
         try:
             check_source(source, arch, c_in, config)
             if (why := card_misfit(source.card, _some_items(dls))) is None: return source

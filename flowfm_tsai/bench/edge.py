@@ -110,7 +110,6 @@ def _graphs(model, folder, what, X):
 def _reading(weights, X, y, folder, compiled):
     "Classifier and encoder, and their graphs."
     model = _probed(weights, X, y)
-    writable_folder(folder)
     model.save_pretrained(folder)
     for task, what, call in ((CLASSIFY, 'classifier', 'predict(x)'), (EMBED, 'encoder', 'get_embeddings(x)')):
         job = _torch_job(task, model, folder, call)

@@ -121,7 +121,7 @@ def bench_gpu(
 ) -> dict: # What was measured
     "Measure steps, generation and a training on a GPU, in a few minutes."
     command, device = command_line('bench gpu', bench_gpu, locals()), _card()
-    settings = dict(machine=torch.cuda.get_device_name(), torch=torch.__version__, epochs=epochs)
+    settings = dict(machine=machine(), torch=torch.__version__, epochs=epochs)
     out, w = writable_folder(out), Workplace(work, settings, fresh)
     steps = [w.once(f'step-{size}-{int(c)}', lambda: _step(size, c, device)) for size in BATCHES for c in (False, True)]
     generation, twins = w.once('generation', lambda: _generation('tiny', device)), w.once('twins', lambda: _twins(device))

@@ -58,8 +58,9 @@ def prepare(self:ImitateCallback,
     b:Batch, # Gets `imitated`, a view of each window, and `said`: what the teacher says of it
 ):
     with self.repeatable(b.x.device): x = random_view(self.view, b.x) if self.view else b.x
-    b.imitated = self.net.standardise(plain(x)).float().nan_to_num(0.)
-    with torch.no_grad(): b.said = learnt(self.teacher, self.teacher.standardise(plain(x)).float().nan_to_num(0.)).float()
+    seen = lambda model: model.standardise(plain(x)).float().nan_to_num(0.)
+    b.imitated = seen(self.net)
+    with torch.no_grad(): b.said = learnt(self.teacher, seen(self.teacher)).float()
 
 @patch
 def predict(self:ImitateCallback,
